@@ -1,0 +1,21 @@
+"""Writing files so that a reader finds the old content or the new one, never half of it."""
+
+import contextlib
+import os
+import pathlib
+import tempfile
+
+
+def write_atomic(path: pathlib.Path, content: bytes) -> None:
+    """Writes a file under a temporary name beside its place, syncs it to disk and renames it."""
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
+        raise

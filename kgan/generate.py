@@ -1,0 +1,58 @@
+"""`python -m kgan.generate`: makes images with a trained generator."""
+
+import pathlib
+import sys
+
+from kgan import options
+from kgan.errors import InputError
+
+_POINTS = 8  # of a walk
+_FRAMES = 16  # from one point to the next
+_MILLISECONDS = 60  # of a frame
+
+
+def _generate(
+    run: str,
+    num: int = 16,
+    seed: int = 0,
+    output: str = "generated",
+    grid: bool = False,
+    interpolate: bool = False,
+    truncation: float = 1.0,
+) -> None:
+    """Makes images with the generator of a run. Image i depends on the seed and i alone.
+
+    Args:
+        run: id or folder of the run.
+        num: how many images.
+        seed: of the latents.
+        output: folder for seed-S-00000.png, seed-S-00001.png ...
+        grid: also make grid.png of all of them.
+        interpolate: also make walk.gif, a walk through the latents of the first eight.
+        truncation: share of the prior's range to draw latents from, above 0 and up to 1.
+    """
+    if num < 1:
+        raise InputError(f"--num: got {num}, expected at least 1")
+    options.load_tensorflow()
+    from kgan import checkpoints, images, tracking
+
+    model = checkpoints.load_model(tracking.find_run(run))
+    folder = pathlib.Path(output)
+    folder.mkdir(parents=True, exist_ok=True)
+    pictures = model.generate(num, seed, truncation)
+    for i, picture in enumerate(pictures):
+        images.to_pil(picture).save(folder / f"seed-{seed}-{i:05d}.png")
+    tile = model.image_shape[1]
+    if grid:
+        images.to_pil(images.enlarge(images.grid(pictures), tile)).save(folder / "grid.png")
+    if interpolate:
+        walk = model.interpolate(_POINTS, _FRAMES, seed, truncation)
+        images.save_animation([images.enlarge(frame, tile) for frame in walk], folder / "walk.gif", _MILLISECONDS)
+    print(f"{num} images in {folder}")
+
+
+command = options.command_from("generate", _generate)
+
+if __name__ == "__main__":
+    with options.command_line():
+        options.invoke(command, sys.argv[1:], {})

@@ -1,0 +1,35 @@
+"""Dropout whose mask comes from the noise source."""
+
+import keras
+import tensorflow as tf
+
+from kgan import noise
+
+
+@keras.saving.register_keras_serializable("kgan")
+class Dropout(keras.layers.Layer):
+    """Sets a share `rate` of the inputs to 0 and divides the others by 1 - rate (Srivastava et al. 2014, inverted).
+
+    Keras' own layer keeps a random state that a checkpoint does not hold, and draws other masks under XLA. This one
+    draws from the `kgan.noise.Noise.scope` around the network's call: the mask is a function of (seed, stream, step,
+    row). The layer's name is part of the stream, so give it one.
+
+    Args:
+        rate: in [0, 1).
+    """
+
+    def __init__(self, rate: float, **kwargs):
+        super().__init__(**kwargs)
+        self.rate = rate
+
+    def call(self, inputs, training: bool = False):
+        if not training or self.rate == 0.0:
+            return inputs
+        numbers = noise.draw(self.name, [tf.shape(inputs)[0], *inputs.shape[1:]])
+        return tf.where(numbers >= self.rate, inputs / (1.0 - self.rate), tf.zeros_like(inputs))
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self) -> dict:
+        return {**super().get_config(), "rate": self.rate}

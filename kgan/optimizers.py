@@ -1,0 +1,56 @@
+"""Schedules that Keras does not have."""
+
+import keras
+from keras import ops
+
+
+@keras.saving.register_keras_serializable("kgan")
+class ExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Divides the learning rate by `factor` each step, down to `minimum`: max(initial / factor**step, minimum)."""
+
+    def __init__(self, initial: float, factor: float, minimum: float):
+        self.initial = initial
+        self.factor = factor
+        self.minimum = minimum
+
+    def __call__(self, step):
+        return ops.maximum(self.initial * ops.power(1.0 / self.factor, ops.cast(step, "float32")), self.minimum)
+
+    def get_config(self) -> dict:
+        return {"initial": self.initial, "factor": self.factor, "minimum": self.minimum}
+
+
+@keras.saving.register_keras_serializable("kgan")
+class SGD(keras.optimizers.SGD):
+    """Gradient descent whose momentum grows linearly from `momentum` to `final_momentum` over `momentum_steps`.
+
+    v <- m(t) v - lr(t) g,  w <- w + v (Goodfellow et al. 2014 used it with m from .5 to .7).
+    """
+
+    def __init__(
+        self, learning_rate=0.1, momentum: float = 0.5, final_momentum: float = 0.7, momentum_steps: int = 1, **kwargs
+    ):
+        super().__init__(learning_rate=learning_rate, momentum=momentum, **kwargs)
+        self.final_momentum = final_momentum
+        self.momentum_steps = momentum_steps
+
+    def current_momentum(self):
+        """The momentum of the step that is about to be taken, a float32 scalar."""
+        share = ops.minimum(ops.cast(self.iterations, "float32") / self.momentum_steps, 1.0)
+        return self.momentum + (self.final_momentum - self.momentum) * share
+
+    def build(self, variables):
+        if not self.built:
+            super().build(variables)
+            # Keras makes no velocities where the initial momentum is 0; a schedule may leave 0 later.
+            if not self.momentums:
+                self.momentums = self.add_optimizer_variables(variables, "momentum")
+
+    def update_step(self, gradient, variable, learning_rate):
+        velocity = self.momentums[self._get_variable_index(variable)]
+        self.assign(velocity, velocity * self.current_momentum() - gradient * learning_rate)
+        self.assign_add(variable, velocity)
+
+    def get_config(self) -> dict:
+        schedule = {"final_momentum": self.final_momentum, "momentum_steps": self.momentum_steps}
+        return {**super().get_config(), **schedule}

@@ -1,0 +1,43 @@
+"""What `kgan.train` can be told beside the recipe of its variant. Importing this imports nothing heavy."""
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The settings of a training run.
+
+    Args:
+        variant: the system to train.
+        data: digits, mnist, fashion_mnist, cifar10, tfds:NAME[/CONFIG], or the path of a folder, .npz or .tar(.gz).
+        steps: train steps (one: k discriminator updates and a generator update); the recipe's where none is given.
+        batch_size: images of one update; the recipe's where none is given.
+        seed: of everything random: initial weights, latents, dropout, the order of the data.
+        image_size: side of the images, a multiple of 4 from 8 to 256; the data set's own where none is given.
+        load_size: side to which pictures are resized before a random crop to --image-size; no crop where not given.
+        flip: mirror each picture left to right with probability 1/2.
+        skip_bad: train without pictures that cannot be read instead of refusing.
+        sample_every: steps between two grids of samples.
+        log_every: steps over which measures are averaged and logged.
+        precision: number format of the networks; auto is float32.
+        jit: compile the step with XLA; auto is on with a GPU and off without.
+        tracking_uri: of MLflow; MLFLOW_TRACKING_URI or sqlite:///mlruns/mlflow.db where none is given.
+        experiment: MLflow experiment.
+    """
+
+    variant: str = "dcgan"
+    data: str = "digits"
+    steps: int | None = None
+    batch_size: int | None = None
+    seed: int = 0
+    image_size: int | None = None
+    load_size: int | None = None
+    flip: bool = False
+    skip_bad: bool = False
+    sample_every: int = 500
+    log_every: int = 50
+    precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
+    jit: Literal["auto", "on", "off"] = "auto"
+    tracking_uri: str | None = None
+    experiment: str = "kgan"

@@ -1,0 +1,59 @@
+"""`python -m kgan.train`: trains a GAN, tracked by MLflow."""
+
+import argparse
+import os
+import sys
+
+import click
+
+import pipelines
+from kgan import options, variants
+from kgan.settings import Settings
+
+
+def command(variant: str | None) -> click.Command:
+    """The command with the options of a variant's recipe; without them, and light, where none is named."""
+    parameters = options.from_signature(Settings)
+    listed = "\n".join(f"  {name:<14} {variants.summary(name)}" for name in variants.names())
+    sets = "\n".join(f"  {name:<14} {text}" for name, text in pipelines.SOURCES.items())
+    epilog = f"\b\nvariants (--variant NAME --help lists the options of its recipe):\n{listed}\n\n\b\ndata:\n{sets}"
+    if variant is not None:
+        parameters += options.from_signature(variants.load(variant), skip=variants.NOT_IN_RECIPE)
+    parameters.append(click.Option(["--config"], metavar="FILE", help="a YAML file of `option: value` lines"))
+    text = "Trains a GAN and tracks it with MLflow. Without options: DCGAN on scikit-learn's digits."
+    return click.Command("train", callback=_train, params=parameters, help=text, epilog=epilog)
+
+
+@click.pass_context
+def _train(context: click.Context, **options_: object) -> None:
+    from kgan import training
+
+    given = options.given(context)
+    given.pop("config", None)
+    settings = {name: given.pop(name) for name in list(given) if name in Settings.__dataclass_fields__}
+    run = training.train(Settings(**settings), recipe=given)
+    uv = "uv run " if "UV" in os.environ else ""
+    print(f"\npictures: {run.folder / 'samples'}")
+    print(f"open the run: {uv}mlflow ui --backend-store-uri {run.tracking_uri}")
+    print(f"generate more: {uv}python -m kgan.generate --run {run.id} --num 16 --grid --output generated")
+    print(f"run {run.id}")
+
+
+def main(argv: list[str]) -> None:
+    """Reads the arguments in two passes: the variant, then the options it has."""
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    first.add_argument("--variant")
+    first.add_argument("--config")
+    named, _ = first.parse_known_args(argv)
+    config = options.read_config(named.config) if named.config else {}
+    variant = named.variant or config.get("variant")
+    if variant is None and "--help" not in argv:
+        variant = Settings.variant
+    if variant is not None:
+        options.load_tensorflow()
+    options.invoke(command(variant), argv, config)
+
+
+if __name__ == "__main__":
+    with options.command_line():
+        main(sys.argv[1:])

@@ -1,0 +1,252 @@
+"""What the variants share: players and their updates, rounds of data, the step counter, latents.
+
+A variant is a `keras.Model` that writes its own `train_step`, tapes included. Nothing here calls into a variant while
+it trains.
+"""
+
+import dataclasses
+import inspect
+from collections.abc import Iterator
+from typing import ClassVar
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kgan import images
+from kgan.errors import InputError
+from kgan.noise import Noise
+from kgan.priors import Uniform
+
+
+@dataclasses.dataclass(frozen=True)
+class Player:
+    """One side of the game: a name and the networks it moves. A network may belong to two players."""
+
+    name: str
+    networks: tuple[keras.Model, ...]
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """The trainable variables of its networks, in their order, each once."""
+        found = {id(v): v for network in self.networks for v in network.trainable_variables}
+        return list(found.values())
+
+
+class Variant(keras.Model):
+    """The base of all systems.
+
+    A subclass keeps every argument of its constructor in an attribute of the same name (`get_config` reads them),
+    makes its networks there, names its `players` and ends with `self.built = True`.
+
+    Args:
+        image_shape: (height, width, channels) of the images.
+        seed: of every random number that training draws. Initial weights come from Keras' global seed
+            (`keras.utils.set_random_seed`), as in any Keras model.
+
+    Attributes:
+        data: what `fit` is given: "images".
+        measures: the names of what `train_step` reports; each is averaged until `reset_metrics`.
+        batch_size, steps: the recipe's own; `small` overrides arguments of the recipe for small sets and CPUs.
+        step: int64 variable, the number of `train_step` calls so far.
+    """
+
+    data: ClassVar[str] = "images"
+    measures: ClassVar[tuple[str, ...]]
+    batch_size: ClassVar[int]
+    steps: ClassVar[int]
+    small: ClassVar[dict[str, int | float]]
+    players: tuple[Player, ...]
+
+    def __init__(self, image_shape: tuple[int, int, int], seed: int = 0, name: str | None = None):
+        # Keras' own default counts instances, and the names of weights in a file would depend on that count.
+        super().__init__(name=name or type(self).__name__.lower())
+        self.image_shape = _checked_shape(image_shape)
+        self.seed = seed
+        self.noise = Noise(seed)
+        self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
+        self.trackers = {}
+
+    # Keras: compile, fit, save
+
+    def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
+        """The recipe's optimizers, by player."""
+        raise NotImplementedError
+
+    def compile(self, optimizers: dict[str, keras.optimizers.Optimizer] | None = None, **kwargs):
+        """Gives each player its optimizer.
+
+        Args:
+            optimizers: by name of the player; the recipe's where none are given.
+            **kwargs: `jit_compile`, `run_eagerly`, `steps_per_execution` as for `keras.Model.compile`.
+        """
+        names = {player.name for player in self.players}
+        optimizers = optimizers or self.default_optimizers()
+        if set(optimizers) != names:
+            raise InputError(f"optimizers: got {sorted(optimizers)}, expected one for each of {sorted(names)}")
+        super().compile(optimizer=None, **kwargs)
+        self.optimizers = optimizers
+        for player in self.players:
+            optimizers[player.name].build(player.variables)
+        self.trackers = {name: keras.metrics.Mean(name=name) for name in self.measures}
+
+    def fit(self, x=None, *args, **kwargs):
+        """As `keras.Model.fit`, on uint8 images or floats in [-1, 1]; compiles by the recipe where nobody has.
+
+        Raises:
+            InputError: images of another shape, floats out of range, or a batch that `rows_per_step` does not divide.
+        """
+        if not self.compiled:
+            self.compile()
+        first = _first_batch(x)
+        if first is not None:
+            self.check(first)
+        if isinstance(x, tf.data.Dataset):
+            kwargs.setdefault("shuffle", False)  # Keras warns otherwise: the data set has an order of its own
+        return super().fit(x, *args, **kwargs)
+
+    def check(self, batch: tf.Tensor) -> None:
+        """Raises InputError where a batch of images is not what this variant trains on."""
+        if tuple(batch.shape[1:]) != self.image_shape:
+            raise InputError(f"images: got shape {tuple(batch.shape[1:])}, expected {self.image_shape}")
+        if batch.shape[0] % self.rounds_per_step:
+            raise InputError(f"images: got {batch.shape[0]} rows, expected {self.rounds_per_step} batches for a step")
+        if batch.dtype != tf.uint8:
+            low, high = float(tf.reduce_min(batch)), float(tf.reduce_max(batch))
+            if not (batch.dtype.is_floating and low >= -1.0 and high <= 1.0):
+                raise InputError(
+                    f"images: got {batch.dtype.name} from {low:g} to {high:g}, expected uint8, or floats in [-1, 1]"
+                )
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        return list(self.trackers.values())
+
+    def get_config(self) -> dict:
+        arguments = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
+        return {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in arguments}
+
+    @classmethod
+    def from_config(cls, config: dict, custom_objects=None):
+        return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+
+    def get_compile_config(self) -> dict:
+        optimizers = self.optimizers if self.compiled else {}
+        return {name: keras.saving.serialize_keras_object(value) for name, value in optimizers.items()}
+
+    def compile_from_config(self, config: dict) -> None:
+        self.compile({name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+
+    # What train_step is written with
+
+    @property
+    def rounds_per_step(self) -> int:
+        """How many batches one `train_step` takes: `fit` must be given that many times the rows of a batch."""
+        return 1
+
+    def rounds(self, data, k: int) -> Iterator[tf.Tensor]:
+        """Cuts the data of a step into k batches of fresh rows, float32 in [-1, 1]."""
+        rows, _, _ = keras.utils.unpack_x_y_sample_weight(data)
+        yield from tf.split(images.to_float(rows), k)
+
+    def minimize(self, name: str, tape: tf.GradientTape, loss: tf.Tensor) -> tf.Tensor:
+        """Moves the variables of one player, and no others, down the gradient of its loss.
+
+        Returns:
+            The norm of the gradient over all its variables, a float32 scalar.
+
+        Raises:
+            InputError: the loss does not depend on one of the player's variables.
+        """
+        (player,) = (player for player in self.players if player.name == name)
+        optimizer = self.optimizers[name]
+        scale = tf.convert_to_tensor(optimizer.scale_loss(1.0), loss.dtype)
+        gradients = tape.gradient(loss, player.variables, output_gradients=scale)
+        for variable, gradient in zip(player.variables, gradients, strict=True):
+            if gradient is None:
+                raise InputError(f"the loss of player {name!r} does not depend on {variable.path}")
+        optimizer.apply(gradients, player.variables)
+        return tf.linalg.global_norm(gradients) / scale
+
+    def report(self, **values: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Adds the step's measures to their means and ends the step. Its result is what `train_step` returns."""
+        self.step.assign_add(1)
+        for name, tracker in self.trackers.items():
+            tracker.update_state(values[name])
+        return {name: tracker.result() for name, tracker in self.trackers.items()}
+
+
+class Latent:
+    """For systems whose generator maps latents to images: sampling, grids and walks.
+
+    The variant has `generator` and `prior`. Image i of a seed is a function of (seed, i): it is made in a batch of
+    always the same size, so that asking for more images, or for fewer, changes none.
+    """
+
+    generator: keras.Model
+    prior: Uniform
+
+    _BATCH = 64
+
+    def sample_prior(self, stream: str, rows: int | tf.Tensor) -> tf.Tensor:
+        """Latents for this training step, float32 `[rows, dim]`; each use within a step has a stream of its own."""
+        return self.prior.sample(self.noise.uniform(stream, self.step, [rows, self.prior.dim]))
+
+    def latents(self, num: int, seed: int = 0, truncation: float = 1.0) -> tf.Tensor:
+        """The first `num` latents of a seed, float32 `[num, dim]`."""
+        return self.prior.sample(Noise(seed).uniform("generate", 0, [num, self.prior.dim]), truncation)
+
+    def generate(self, num: int, seed: int = 0, truncation: float = 1.0) -> np.ndarray:
+        """Makes images; number i is the same for any `num` above i.
+
+        Returns:
+            uint8 `[num, height, width, channels]`.
+
+        Raises:
+            InputError: num below 1, or a truncation the prior does not allow.
+        """
+        if num < 1:
+            raise InputError(f"num: got {num}, expected at least 1")
+        return self.decode(self.latents(num, seed, truncation))
+
+    def interpolate(self, points: int, frames: int, seed: int = 0, truncation: float = 1.0) -> np.ndarray:
+        """A closed walk through the first `points` latents of a seed, `frames` images from each to the next.
+
+        Returns:
+            uint8 `[points * frames, height, width, channels]`.
+        """
+        start = self.latents(points, seed, truncation)[:, None]
+        share = tf.reshape(tf.range(frames, dtype=tf.float32) / frames, [1, frames, 1])
+        walk = self.prior.interpolate(start, tf.roll(start, -1, axis=0), share)
+        return self.decode(tf.reshape(walk, [points * frames, self.prior.dim]))
+
+    def decode(self, latents: tf.Tensor) -> np.ndarray:
+        """The images of latents `[n, dim]`, uint8 `[n, height, width, channels]`."""
+        if not hasattr(self, "_generate_batch"):
+            self._generate_batch = tf.function(lambda z: images.to_uint8(self.generator(z, training=False)))
+        num = latents.shape[0]
+        padded = tf.pad(latents, [[0, -num % self._BATCH], [0, 0]])
+        batches = [self._generate_batch(z).numpy() for z in tf.split(padded, padded.shape[0] // self._BATCH)]
+        return np.concatenate(batches)[:num]
+
+    def grid(self) -> np.ndarray:
+        """64 images from latents that are always the same, as one uint8 picture."""
+        return images.grid(self.generate(64, seed=self.seed))
+
+
+def _checked_shape(image_shape) -> tuple[int, int, int]:
+    height, width, channels = image_shape
+    if not (all(side % 4 == 0 and 8 <= side <= 256 for side in (height, width)) and 1 <= channels <= 4):
+        expected = "(height, width, channels) with sides that are multiples of 4 from 8 to 256 and 1 to 4 channels"
+        raise InputError(f"image_shape: got {tuple(image_shape)}, expected {expected}")
+    return height, width, channels
+
+
+def _first_batch(x) -> tf.Tensor | None:
+    """The first images of what `fit` was given, or None where looking would use them up (a generator)."""
+    if isinstance(x, tf.data.Dataset):
+        element = next(iter(x.take(1)))
+        return keras.utils.unpack_x_y_sample_weight(element)[0]
+    if isinstance(x, np.ndarray | tf.Tensor):
+        return tf.convert_to_tensor(x[:256])
+    return None

@@ -1,0 +1,39 @@
+import keras
+import numpy as np
+
+from kgan.optimizers import SGD, ExponentialDecay
+
+
+def test_decay_has_a_floor():
+    schedule = ExponentialDecay(0.1, 1.000004, 0.000001)
+    np.testing.assert_allclose(schedule(0), 0.1)
+    np.testing.assert_allclose(schedule(100_000), 0.1 / 1.000004**100_000, rtol=1e-2)
+    np.testing.assert_allclose(schedule(10_000_000), 0.000001)
+
+
+def test_momentum_grows_linearly_then_stays():
+    # v <- m(t) v - lr g; w <- w + v, in float64
+    optimizer = SGD(0.1, momentum=0.5, final_momentum=0.7, momentum_steps=4)
+    w = keras.Variable([1.0])
+    velocity, expected = 0.0, 1.0
+    for t in range(7):
+        gradient = 0.3 + t
+        optimizer.apply([np.array([gradient], "float32")], [w])
+        velocity = min(0.5 + 0.05 * t, 0.7) * velocity - 0.1 * gradient
+        expected += velocity
+        np.testing.assert_allclose(np.asarray(w), [expected], rtol=1e-5)
+
+
+def test_momentum_may_start_at_zero():
+    optimizer = SGD(1.0, momentum=0.0, final_momentum=0.5, momentum_steps=1)
+    w = keras.Variable([0.0])
+    for expected in (-1.0, -2.5):
+        optimizer.apply([np.ones(1, "float32")], [w])
+        np.testing.assert_allclose(np.asarray(w), [expected])
+
+
+def test_survives_serialisation():
+    optimizer = SGD(ExponentialDecay(0.1, 1.01, 0.001), 0.5, 0.7, 9)
+    again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
+    assert (again.momentum, again.final_momentum, again.momentum_steps) == (0.5, 0.7, 9)
+    np.testing.assert_allclose(again._learning_rate(3), 0.1 / 1.01**3, rtol=1e-5)

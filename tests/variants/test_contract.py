@@ -1,0 +1,214 @@
+"""What every variant must do, over the registry."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgan import variants
+from kgan.errors import InputError
+from kgan.variants.base import Latent, Variant
+
+SHAPE = (8, 8, 3)
+ROWS = 6
+
+
+def make(name: str, sgd: bool = False, **arguments) -> Variant:
+    """A small model of a variant, compiled."""
+    keras.utils.set_random_seed(1)
+    variant = variants.load(name)
+    small = {"width": 20, "latent_dim": 6}
+    model = variant(SHAPE, **{k: v for k, v in small.items() if k in variants.recipe(variant)}, **arguments)
+    rates = {player.name: keras.optimizers.SGD(0.1) for player in model.players}
+    model.compile(rates if sgd else None, jit_compile=False)
+    return model
+
+
+def rows(model: Variant, steps: int = 1) -> np.ndarray:
+    count = ROWS * model.rounds_per_step * steps
+    return np.random.default_rng(0).integers(0, 256, (count, *SHAPE), dtype=np.uint8)
+
+
+def values(variables) -> dict[str, np.ndarray]:
+    return {v.path: np.asarray(v.value).copy() for v in variables}
+
+
+def train(model: Variant, steps: int = 1) -> None:
+    model.fit(rows(model, steps), batch_size=ROWS * model.rounds_per_step, shuffle=False, verbose=0)
+
+
+@pytest.fixture(params=variants.names())
+def name(request) -> str:
+    return request.param
+
+
+def test_a_step_moves_every_variable_of_every_player(name):
+    model = make(name)
+    before = values(model.trainable_variables)
+    train(model)
+    after = values(model.trainable_variables)
+    assert [path for path in before if np.array_equal(before[path], after[path])] == []
+    owned = [id(v) for player in model.players for v in player.variables]
+    assert {id(v) for v in model.trainable_variables} == set(owned)
+    assert len(owned) == len(set(owned))
+
+
+def test_an_update_moves_one_player_only(name):
+    for mover in (player.name for player in make(name).players):
+        model = make(name)
+        before = {player.name: values(player.variables) for player in model.players}
+        with tf.GradientTape() as tape:
+            loss = tf.add_n([tf.reduce_sum(v**2) + tf.reduce_sum(v) for v in model.trainable_variables])
+        norm = model.minimize(mover, tape, loss)
+        moved = {player.name: values(player.variables) for player in model.players}
+        for player, old in before.items():
+            for path in old:
+                assert np.array_equal(old[path], moved[player][path]) == (player != mover), path
+        gradients = np.concatenate([2 * v.ravel() + 1 for v in before[mover].values()])
+        np.testing.assert_allclose(norm, np.linalg.norm(gradients.astype("float64")), rtol=1e-5)
+
+
+def test_a_loss_that_misses_a_variable_is_named(name):
+    model = make(name)
+    player = model.players[0]
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(player.variables[0] ** 2)
+    with pytest.raises(InputError, match=player.variables[1].path):
+        model.minimize(player.name, tape, loss)
+
+
+def test_the_same_step_with_and_without_xla(name):
+    results = []
+    for jit in (False, True):
+        model = make(name, sgd=True)
+        logs = tf.function(model.train_step, jit_compile=jit)(tf.constant(rows(model)))
+        results.append(({k: float(v) for k, v in logs.items()}, values(model.variables)))
+    (plain_logs, plain), (xla_logs, xla) = results
+    assert plain_logs == pytest.approx(xla_logs, rel=1e-4, abs=1e-6)
+    for path, value in plain.items():
+        np.testing.assert_allclose(value, xla[path], rtol=1e-3, atol=1e-5, err_msg=path)
+
+
+def test_training_is_a_function_of_the_seed(name):
+    first, again, other = make(name), make(name), make(name, seed=1)
+    for model in (first, again, other):
+        train(model, 2)
+    one, same, differs = (values(m.trainable_variables) for m in (first, again, other))
+    assert all(np.array_equal(one[path], same[path]) for path in one)
+    assert not all(np.array_equal(one[path], differs[path]) for path in one)
+
+
+def test_save_and_load_are_exact(name, tmp_path):
+    model = make(name)
+    train(model, 2)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    for argument in variants.recipe(type(model)):
+        assert getattr(again, argument) == getattr(model, argument)
+    for _ in range(2):  # as loaded, and after one more step of each
+        for v, w in zip(model.variables, again.variables, strict=True):
+            np.testing.assert_array_equal(v, w, err_msg=v.path)
+        for player, optimizer in model.optimizers.items():
+            for v, w in zip(optimizer.variables, again.optimizers[player].variables, strict=True):
+                np.testing.assert_array_equal(v, w, err_msg=f"{player} {v.path}")
+        train(model)
+        train(again)
+
+
+def test_every_argument_is_an_attribute_and_positive_where_it_counts(name):
+    model = make(name)
+    assert set(variants.recipe(type(model))) | {"image_shape", "seed"} <= set(model.get_config())
+    with pytest.raises(InputError, match="width: got 0"):
+        type(model)(SHAPE, width=0)
+
+
+@pytest.mark.parametrize("shape", [(10, 10, 1), (4, 4, 1), (260, 260, 1), (8, 8, 5)])
+def test_shapes_that_are_not_allowed(name, shape):
+    with pytest.raises(InputError, match="image_shape: got"):
+        variants.load(name)(shape)
+
+
+def test_recipe_has_what_the_command_needs(name):
+    variant = variants.load(name)
+    assert variant.batch_size > 0 and variant.steps > 0
+    assert {"width", "steps"} <= set(variant.small)
+    assert "width" in variants.recipe(variant)
+    assert variants.summary(name)
+
+
+def test_fit_compiles_by_itself_and_counts_steps(name):
+    model = make(name)
+    fresh = type(model).from_config(model.get_config())
+    data = tf.data.Dataset.from_tensor_slices(rows(model, 3)).batch(ROWS * model.rounds_per_step)
+    history = fresh.fit(data, verbose=0)
+    assert int(fresh.step) == 3
+    assert set(history.history) == set(model.measures)
+    assert np.isfinite(list(history.history.values())).all()
+
+
+def test_floats_give_the_same_step_as_bytes(name):
+    model, twin = make(name), make(name)
+    train(model)
+    twin.fit(rows(twin).astype("float32") / 127.5 - 1, batch_size=ROWS * twin.rounds_per_step, shuffle=False, verbose=0)
+    for v, w in zip(model.variables, twin.variables, strict=True):
+        np.testing.assert_allclose(v, w, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((12, 8, 8, 1), "uint8"), r"got shape \(8, 8, 1\), expected \(8, 8, 3\)"),
+        (np.full((12, *SHAPE), 255.0, "float32"), "float32 from 255 to 255, expected uint8, or floats in"),
+        (np.full((12, *SHAPE), 7, "int64"), "int64 from 7 to 7"),
+        (np.full((12, *SHAPE), np.nan, "float32"), "float32 from nan to nan"),
+    ],
+)
+def test_fit_refuses_what_are_no_images(name, images, message):
+    with pytest.raises(InputError, match=message):
+        make(name).fit(tf.data.Dataset.from_tensors(images), verbose=0)
+
+
+def test_optimizers_must_fit_the_players(name):
+    with pytest.raises(InputError, match="expected one for each of"):
+        make(name).compile({"nobody": keras.optimizers.SGD()})
+
+
+def latent_model(name: str) -> Variant:
+    model = make(name)
+    if not isinstance(model, Latent):
+        pytest.skip(f"{name} has no latent")
+    train(model)
+    return model
+
+
+def test_image_i_depends_on_seed_and_i_alone(name):
+    model = latent_model(name)
+    many = model.generate(70, seed=3)
+    assert many.shape == (70, *SHAPE) and many.dtype == np.uint8
+    np.testing.assert_array_equal(model.generate(5, seed=3), many[:5])
+    np.testing.assert_array_equal(model.generate(65, seed=3), many[:65])
+    assert (model.generate(5, seed=4) != many[:5]).any()
+    with pytest.raises(InputError, match="num: got 0"):
+        model.generate(0)
+
+
+def test_generation_does_not_touch_the_model(name):
+    model = latent_model(name)
+    before = values(model.variables)
+    model.generate(3)
+    model.grid()
+    assert all(np.array_equal(before[path], value) for path, value in values(model.variables).items())
+
+
+def test_a_walk_passes_through_its_points_and_closes(name):
+    model = latent_model(name)
+    walk = model.interpolate(3, 4, seed=2)
+    assert walk.shape == (12, *SHAPE)
+    np.testing.assert_array_equal(walk[::4], model.generate(3, seed=2))
+
+
+def test_truncation_shrinks_the_latents(name):
+    model = latent_model(name)
+    np.testing.assert_allclose(model.latents(9, 1, 0.5), 0.5 * model.latents(9, 1), rtol=1e-6)
+    with pytest.raises(InputError, match="truncation: got 2"):
+        model.generate(1, truncation=2.0)

@@ -1,0 +1,69 @@
+"""What makes DCGAN that system: its networks (tests/networks/test_dcgan.py), its optimizer, its two orders of update."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kgan.errors import InputError
+from kgan.variants.dcgan import DCGAN
+
+SHAPE = (8, 8, 1)
+
+
+def linear_networks() -> dict[str, keras.Model]:
+    latents, images = keras.Input((3,)), keras.Input(SHAPE)
+    pictures = keras.layers.Reshape(SHAPE)(keras.layers.Dense(64, use_bias=False)(latents))
+    logits = keras.layers.Dense(1, use_bias=False)(keras.layers.Flatten()(images))
+    return {
+        "generator": keras.Model(latents, pictures, name="generator"),
+        "discriminator": keras.Model(images, logits, name="discriminator"),
+    }
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+@pytest.mark.parametrize("update", ["alternating", "simultaneous"])
+def test_the_generator_sees_the_new_discriminator_only_when_alternating(update):
+    keras.utils.set_random_seed(0)
+    model = DCGAN(SHAPE, latent_dim=3, update=update, **linear_networks())
+    model.compile({"discriminator": keras.optimizers.SGD(0.5), "generator": keras.optimizers.SGD(0.3)})
+    data = np.random.default_rng(0).uniform(-1, 1, (4, *SHAPE)).astype("float32")
+    v, w = (np.asarray(m.trainable_variables[0].value, "float64") for m in (model.generator, model.discriminator))
+    z, real = np.array(model.sample_prior("latents", 4), "float64"), data.reshape(4, 64).astype("float64")
+    new_w = w + 0.5 * (real.T @ (1 - sigmoid(real @ w)) - (z @ v).T @ sigmoid(z @ v @ w)) / 4
+    judge = new_w if update == "alternating" else w
+    new_v = v + 0.3 * z.T @ ((1 - sigmoid(z @ v @ judge)) @ judge.T) / 4
+
+    model.train_step(tf.constant(data))
+    np.testing.assert_allclose(model.discriminator.trainable_variables[0], new_w, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(model.generator.trainable_variables[0], new_v, rtol=1e-4, atol=1e-6)
+
+
+def test_adam_of_section_4():
+    model = DCGAN(SHAPE, width=2)
+    model.compile()
+    for optimizer in model.optimizers.values():
+        assert type(optimizer) is keras.optimizers.Adam
+        np.testing.assert_allclose([optimizer.learning_rate, optimizer.beta_1], [0.0002, 0.5], rtol=1e-6)
+    assert np.abs(model.sample_prior("latents", 1000)).max() <= 1
+
+
+def test_own_networks_are_saved_with_the_model(tmp_path):
+    model = DCGAN(SHAPE, latent_dim=3, **linear_networks())
+    model.save(tmp_path / "own.keras")
+    again = keras.saving.load_model(tmp_path / "own.keras")
+    assert again.generator.count_params() == 3 * 64
+    np.testing.assert_array_equal(again.generate(3), model.generate(3))
+
+
+def test_refuses_what_is_not_square():
+    with pytest.raises(InputError, match="expected a square"):
+        DCGAN((8, 12, 1))
+
+
+def test_unknown_orders_have_near_misses():
+    with pytest.raises(InputError, match="Did you mean 'simultaneous'"):
+        DCGAN(SHAPE, update="simultanous")
