@@ -91,7 +91,7 @@ class Progress(keras.callbacks.Callback):
 
     def show(self, step: int, values: dict[str, float]) -> None:
         """Shows the measures of a window."""
-        text = "  ".join(f"{name} {value:.3g}" for name, value in values.items() if "norm" not in name)
+        text = "  ".join(f"{name} {value:.4g}" for name, value in values.items() if "norm" not in name)
         if self.bar is not None:
             self.bar.set_postfix_str(text)
         elif time.monotonic() - self.shown > _SECONDS_PER_LINE or step == self.params["steps"]:

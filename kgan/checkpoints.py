@@ -19,7 +19,8 @@ WEIGHTS = "weights.safetensors"
 
 def save_weights(model: Variant, path: pathlib.Path) -> None:
     """Writes every variable of the model (trainable or not, the step too) as a safetensors file: no code inside."""
-    write_atomic(path, safetensors.numpy.save({v.path: np.asarray(v.value) for v in model.variables}))
+    arrays = {name: np.asarray(variable.value) for name, variable in _named(model).items()}
+    write_atomic(path, safetensors.numpy.save(arrays))
 
 
 def load_weights(model: Variant, path: pathlib.Path) -> None:
@@ -34,11 +35,16 @@ def load_weights(model: Variant, path: pathlib.Path) -> None:
         raise InputError(f"--run: {path} is missing: this run has not saved its weights") from None
     except safetensors.SafetensorError as error:
         raise InputError(f"--run: {path} is damaged ({error})") from None
-    expected = {v.path: v for v in model.variables}
+    expected = _named(model)
     if {name: a.shape for name, a in arrays.items()} != {name: tuple(v.shape) for name, v in expected.items()}:
         raise InputError(f"--run: {path} holds the weights of another model than {CONFIG} beside it describes")
     for name, variable in expected.items():
         variable.assign(arrays[name])
+
+
+def _named(model: Variant) -> dict[str, keras.Variable]:
+    """The variables by a name of their own: paths alone repeat, as Keras leaves the network's name out of them."""
+    return {f"{i:04d}/{variable.path}": variable for i, variable in enumerate(model.variables)}
 
 
 def load_config(folder: pathlib.Path) -> dict:

@@ -4,14 +4,13 @@ import pathlib
 import sys
 
 from kgan import options
-from kgan.errors import InputError
 
 _POINTS = 8  # of a walk
 _FRAMES = 16  # from one point to the next
 _MILLISECONDS = 60  # of a frame
 
 
-def _generate(
+def generate(
     run: str,
     num: int = 16,
     seed: int = 0,
@@ -31,15 +30,13 @@ def _generate(
         interpolate: also make walk.gif, a walk through the latents of the first eight.
         truncation: share of the prior's range to draw latents from, above 0 and up to 1.
     """
-    if num < 1:
-        raise InputError(f"--num: got {num}, expected at least 1")
     options.load_tensorflow()
     from kgan import checkpoints, images, tracking
 
     model = checkpoints.load_model(tracking.find_run(run))
+    pictures = model.generate(num, seed, truncation)
     folder = pathlib.Path(output)
     folder.mkdir(parents=True, exist_ok=True)
-    pictures = model.generate(num, seed, truncation)
     for i, picture in enumerate(pictures):
         images.to_pil(picture).save(folder / f"seed-{seed}-{i:05d}.png")
     tile = model.image_shape[1]
@@ -51,7 +48,7 @@ def _generate(
     print(f"{num} images in {folder}")
 
 
-command = options.command_from("generate", _generate)
+command = options.command_from("generate", generate)
 
 if __name__ == "__main__":
     with options.command_line():

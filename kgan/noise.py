@@ -45,15 +45,15 @@ class Noise:
         Returns:
             float32 tensor of `shape`, multiples of 2**-24 in [0, 1).
         """
-        rows, row_shape = shape[0], tuple(shape[1:])
-        blocks = -(-math.prod(row_shape) // _BLOCK)
-        counter = tf.stack([tf.cast(first_row, tf.uint64) * blocks, tf.cast(step, tf.uint64)])
-        bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
-            shape=[rows, blocks * _BLOCK], key=[self._key(stream)], counter=counter, alg=PHILOX, dtype=tf.uint32
-        )
-        bits = tf.reshape(bits[:, : math.prod(row_shape)], [rows, *row_shape])
-        # Own conversion of the upper 24 bits: TensorFlow's float op takes the lower ones, XLA's the upper ones.
-        return tf.cast(tf.bitwise.right_shift(bits, tf.constant(8, tf.uint32)), tf.float32) * 2.0**-24
+        # Exact arithmetic on the upper 24 bits: TensorFlow's own op takes the lower ones, XLA's the upper ones.
+        bits = tf.bitwise.right_shift(self._bits(stream, step, shape, first_row), 8)
+        return tf.cast(bits, tf.float32) * 2.0**-24 + 0.5
+
+    def bernoulli(
+        self, stream: str, step: tf.Tensor | int, shape: Sequence[int], p: float, first_row: tf.Tensor | int = 0
+    ) -> tf.Tensor:
+        """Draws booleans that are True with probability `p` in [0, 1); other arguments as for `uniform`."""
+        return self._bits(stream, step, shape, first_row) < round(p * 2**32) - 2**31
 
     @contextlib.contextmanager
     def scope(self, stream: str, step: tf.Tensor | int) -> Iterator[None]:
@@ -61,29 +61,37 @@ class Noise:
 
         Every forward pass that must differ from the others of its step has a stream of its own.
         """
-        outer = getattr(_current, "draw", None)
-
-        def draw(layer: str, shape: Sequence[int]) -> tf.Tensor:
-            return self.uniform(f"{stream}/{layer}", step, shape)
-
-        _current.draw = draw
+        outer = getattr(_current, "scope", None)
+        _current.scope = (self, stream, step)
         try:
             yield
         finally:
-            _current.draw = outer
+            _current.scope = outer
+
+    def _bits(self, stream: str, step: tf.Tensor | int, shape: Sequence[int], first_row: tf.Tensor | int) -> tf.Tensor:
+        """int32 numbers, uniform over all of their range."""
+        rows, row_shape = shape[0], tuple(shape[1:])
+        size = math.prod(row_shape)
+        blocks = -(-size // _BLOCK)
+        counter = tf.stack([tf.cast(first_row, tf.uint64) * blocks, tf.cast(step, tf.uint64)])
+        bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
+            shape=[rows, blocks * _BLOCK], key=[self._key(stream)], counter=counter, alg=PHILOX, dtype=tf.int32
+        )
+        return tf.reshape(bits if size == blocks * _BLOCK else bits[:, :size], [rows, *row_shape])
 
     def _key(self, stream: str) -> tf.Tensor:
         digest = hashlib.sha256(f"{self.seed}/{stream}".encode()).digest()
         return tf.constant(int.from_bytes(digest[:8], "little"), tf.uint64)
 
 
-def draw(layer: str, shape: Sequence[int]) -> tf.Tensor:
-    """Uniform numbers for a layer, from the scope around its network's call.
+def scoped_bernoulli(layer: str, shape: Sequence[int], p: float) -> tf.Tensor:
+    """`Noise.bernoulli` for a layer, from the scope around its network's call.
 
     Raises:
         RuntimeError: no `Noise.scope` is open.
     """
-    current = getattr(_current, "draw", None)
-    if current is None:
+    scope = getattr(_current, "scope", None)
+    if scope is None:
         raise RuntimeError(f"layer {layer!r} draws random numbers: call its network inside `with noise.scope(...)`")
-    return current(layer, shape)
+    noise, stream, step = scope
+    return noise.bernoulli(f"{stream}/{layer}", step, shape, p)

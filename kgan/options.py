@@ -95,7 +95,7 @@ def invoke(command: click.Command, argv: list[str], config: dict[str, object]) -
 
 def load_tensorflow() -> None:
     """Imports TensorFlow without the notes that it writes to stderr before its log level counts."""
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     stderr = os.dup(2)
     try:

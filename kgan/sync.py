@@ -5,7 +5,7 @@ import sys
 from kgan import options
 
 
-def _sync(run: str, tracking_uri: str | None = None) -> None:
+def sync(run: str, tracking_uri: str | None = None) -> None:
     """Sends a run's numbers, pictures and files to its tracker, where it has not taken them.
 
     Args:
@@ -18,7 +18,7 @@ def _sync(run: str, tracking_uri: str | None = None) -> None:
     print(f"run {run}: the tracker has everything")
 
 
-command = options.command_from("sync", _sync)
+command = options.command_from("sync", sync)
 
 if __name__ == "__main__":
     with options.command_line():

@@ -13,7 +13,6 @@ from collections.abc import Iterator
 import keras
 import psutil
 import tensorflow as tf
-from pipelines.images import Images
 
 import pipelines
 from kgan import checkpoints, tracking, variants
@@ -22,6 +21,7 @@ from kgan.errors import InputError
 from kgan.files import write_atomic
 from kgan.settings import Settings
 from kgan.variants.base import Variant
+from pipelines.images import Images
 
 _PACKAGES = ("kgan", "keras", "tensorflow", "numpy", "mlflow")
 

@@ -29,12 +29,14 @@ def test_numbers_are_philox_of_key_step_and_row():
     noise, step, first_row = Noise(7), 5, 11
     key = int(noise._key("z").numpy())
     drawn = noise.uniform("z", step, (2, 6), first_row).numpy()
+    kept = noise.bernoulli("z", step, (2, 6), 0.3, first_row).numpy()
     for row in range(2):
         blocks = [
             philox4x32([(first_row + row) * 2 + block, 0, step, 0], [key % 2**32, key >> 32]) for block in range(2)
         ]
-        expected = [(bits >> 8) / 2**24 for block in blocks for bits in block][:6]
-        assert drawn[row].tolist() == expected
+        signed = [bits - 2**32 * (bits >= 2**31) for block in blocks for bits in block][:6]
+        assert drawn[row].tolist() == [(bits >> 8) / 2**24 + 0.5 for bits in signed]
+        assert kept[row].tolist() == [bits < 0.3 * 2**32 - 2**31 for bits in signed]
 
 
 def test_same_numbers_under_xla():
@@ -62,7 +64,7 @@ def test_seeds_streams_and_steps_are_independent_and_uniform():
     correlation = np.corrcoef(draws) - np.eye(len(draws))
     assert np.abs(correlation).max() < 5 / np.sqrt(20000)
     for draw in draws:
-        assert 0.0 <= draw.min() and draw.max() < 1.0
+        assert draw.min() >= 0.0 and draw.max() < 1.0
         assert abs(draw.mean() - 0.5) < 5 * np.sqrt(1 / 12 / 20000)
         assert abs(draw.var() - 1 / 12) < 0.003
 

@@ -25,8 +25,8 @@ class Dropout(keras.layers.Layer):
     def call(self, inputs, training: bool = False):
         if not training or self.rate == 0.0:
             return inputs
-        numbers = noise.draw(self.name, [tf.shape(inputs)[0], *inputs.shape[1:]])
-        return tf.where(numbers >= self.rate, inputs / (1.0 - self.rate), tf.zeros_like(inputs))
+        kept = noise.scoped_bernoulli(self.name, [tf.shape(inputs)[0], *inputs.shape[1:]], 1.0 - self.rate)
+        return tf.where(kept, inputs * (1.0 / (1.0 - self.rate)), tf.zeros((), inputs.dtype))
 
     def compute_output_shape(self, input_shape):
         return input_shape

@@ -83,25 +83,29 @@ class DCGAN(Latent, Variant):
         with tf.GradientTape() as g_tape:
             fake = self.generator(latents, training=True)
         with tf.GradientTape() as d_tape:
-            real_logits = self.discriminator(real, training=True)
-            fake_logits = self.discriminator(fake, training=True)
+            real_logits = self._judge("real", real)
+            fake_logits = self._judge("fake", fake)
             d_loss = losses.discriminator_minimax(real_logits, fake_logits)
         d_norm = self.minimize("discriminator", d_tape, d_loss)
         with g_tape:  # the same pictures, judged by the discriminator that has just moved
-            g_loss = losses.generator_non_saturating(self.discriminator(fake, training=True))
+            g_loss = losses.generator_non_saturating(self._judge("fake again", fake))
         g_norm = self.minimize("generator", g_tape, g_loss)
         return self._report(real_logits, fake_logits, d_loss, g_loss, d_norm, g_norm)
 
     def _simultaneous(self, real: tf.Tensor, latents: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.GradientTape(persistent=True) as tape:
             fake = self.generator(latents, training=True)
-            real_logits = self.discriminator(real, training=True)
-            fake_logits = self.discriminator(fake, training=True)
+            real_logits = self._judge("real", real)
+            fake_logits = self._judge("fake", fake)
             d_loss = losses.discriminator_minimax(real_logits, fake_logits)
             g_loss = losses.generator_non_saturating(fake_logits)
         d_norm = self.minimize("discriminator", tape, d_loss)
         g_norm = self.minimize("generator", tape, g_loss)
         return self._report(real_logits, fake_logits, d_loss, g_loss, d_norm, g_norm)
+
+    def _judge(self, stream: str, pictures: tf.Tensor) -> tf.Tensor:
+        with self.noise.scope(stream, self.step):  # for dropout, which the paper's networks do not have but others do
+            return self.discriminator(pictures, training=True)
 
     def _report(self, real_logits, fake_logits, d_loss, g_loss, d_norm, g_norm) -> dict[str, tf.Tensor]:
         return self.report(

@@ -32,7 +32,9 @@ def test_the_guidelines_of_section_3():
     kinds = [type(layer) for layer in generator.layers + discriminator.layers]
     assert not any("Pooling" in kind.__name__ for kind in kinds)
     assert kinds.count(keras.layers.Dense) == 2  # the projection and the logit: no hidden dense layer
-    assert all(layer.strides == (2, 2) for layer in generator.layers + discriminator.layers if hasattr(layer, "strides"))
+    assert all(
+        layer.strides == (2, 2) for layer in generator.layers + discriminator.layers if hasattr(layer, "strides")
+    )
     # figure 1: 4x4x1024, 8x8x512, 16x16x256, 32x32x128
     shapes = [layer.output.shape[1:] for layer in generator.layers if "relu" in layer.name]
     assert shapes == [(4, 4, 1024), (8, 8, 512), (16, 16, 256), (32, 32, 128)]

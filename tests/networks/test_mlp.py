@@ -9,7 +9,7 @@ def test_the_generator_of_the_mnist_experiment():
     assert generator.count_params() == 100 * 1200 + 1200 + 1200 * 1200 + 1200 + 1200 * 784 + 784
     images = generator(np.random.default_rng(0).uniform(-2, 2, (3, 100)).astype("float32")).numpy()
     assert images.shape == (3, 28, 28, 1)
-    assert -1 <= images.min() and images.max() <= 1
+    assert images.min() >= -1 and images.max() <= 1
 
 
 def test_the_discriminator_of_the_mnist_experiment():

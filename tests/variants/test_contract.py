@@ -30,7 +30,7 @@ def rows(model: Variant, steps: int = 1) -> np.ndarray:
 
 
 def values(variables) -> dict[str, np.ndarray]:
-    return {v.path: np.asarray(v.value).copy() for v in variables}
+    return {f"{i} {v.path}": np.asarray(v.value).copy() for i, v in enumerate(variables)}
 
 
 def train(model: Variant, steps: int = 1) -> None:
@@ -149,7 +149,9 @@ def test_fit_compiles_by_itself_and_counts_steps(name):
 def test_floats_give_the_same_step_as_bytes(name):
     model, twin = make(name), make(name)
     train(model)
-    twin.fit(rows(twin).astype("float32") / 127.5 - 1, batch_size=ROWS * twin.rounds_per_step, shuffle=False, verbose=0)
+    twin.fit(
+        rows(twin).astype("float32") / 127.5 - 1, batch_size=ROWS * twin.rounds_per_step, shuffle=False, verbose=0
+    )
     for v, w in zip(model.variables, twin.variables, strict=True):
         np.testing.assert_allclose(v, w, atol=1e-6)
 

@@ -1,4 +1,4 @@
-"""What makes DCGAN that system: its networks (tests/networks/test_dcgan.py), its optimizer, its two orders of update."""
+"""What makes DCGAN that system: its optimizer and orders of update; its networks are in tests/networks."""
 
 import keras
 import numpy as np

@@ -24,9 +24,7 @@ def linear_gan(**arguments) -> GAN:
     model.discriminator = keras.Model(
         images, keras.layers.Dense(1)(keras.layers.Flatten()(images)), name="discriminator"
     )
-    model.players = tuple(
-        type(p)(p.name, (getattr(model, p.name),)) for p in model.players
-    )
+    model.players = tuple(type(p)(p.name, (getattr(model, p.name),)) for p in model.players)
     model.compile({"discriminator": keras.optimizers.SGD(0.5), "generator": keras.optimizers.SGD(0.3)})
     return model
 

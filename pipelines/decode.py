@@ -1,0 +1,161 @@
+"""One picture at a time: bytes of an image file become uint8 pixels of the size and mode asked for."""
+
+import contextlib
+import functools
+import io
+import os
+import pathlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from pipelines.pictures import Header, Picture, Survey
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
+
+# Named, so that a file called .png is never given to a format that runs a program (EPS).
+_FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+_GREY_MODES = ("1", "L", "La", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_CHUNK_PICTURES = 64
+_CHUNK_BYTES = 4 * 2**20
+_THREADS_FROM = 64 * 64  # pixels: for smaller pictures threads lose more to the interpreter's lock than they win
+
+Image.init()  # loads all formats, here and not in several threads at once
+
+_Decoded = tuple[np.ndarray, list[int | None], list[tuple[str, str]]]
+
+
+def headers(pictures: Iterable[Picture]) -> Iterator[tuple[str, Header | None]]:
+    """Reads the headers of pictures, in their order: (name, header), None for one that cannot be read."""
+    for picture in pictures:
+        yield picture.name, _header(picture.data)
+
+
+def decode(pictures: Iterable[Picture], survey: Survey, size: int) -> Iterator[_Decoded]:
+    """Decodes pictures, in their order, some at a time.
+
+    Args:
+        pictures: to decode.
+        survey: of them; all are converted to its mode.
+        size: side of the result; the shorter side is resized to it, the longer one cropped in the middle.
+
+    Yields:
+        (uint8 `[n, size, size, channels]`, the n labels, (name, reason) of each picture that cannot be read).
+    """
+    chunks = _chunks(pictures)
+    function = functools.partial(_decode_chunk, mode=survey.mode, size=size)
+    if max((width * height for width, height in survey.sizes), default=0) <= _THREADS_FROM:
+        return map(function, chunks)
+    return _in_threads(function, chunks)
+
+
+def _in_threads(function: Callable[[list[Picture]], _Decoded], chunks: Iterable[list[Picture]]) -> Iterator[_Decoded]:
+    """Maps in one thread per core, in order; `Executor.map` would read all pictures into memory first."""
+    workers = os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        waiting = deque()
+        for chunk in chunks:
+            waiting.append(pool.submit(function, chunk))
+            if len(waiting) > 2 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+
+
+def _decode_chunk(chunk: list[Picture], mode: str, size: int) -> _Decoded:
+    rows, labels, bad = [], [], []
+    for picture in chunk:
+        # Damaged bytes make the decoders raise nearly anything.
+        try:
+            rows.append(_pixels(picture.data, mode, size))
+            labels.append(picture.label)
+        except Exception as error:
+            bad.append((picture.name, _reason(error)))
+    shape = (len(rows), size, size, len(mode))
+    return np.stack(rows).reshape(shape) if rows else np.empty(shape, np.uint8), labels, bad
+
+
+def _chunks(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
+    chunk, held = [], 0
+    for picture in pictures:
+        chunk.append(picture)
+        held += 0 if isinstance(picture.data, pathlib.Path) else memoryview(picture.data).nbytes
+        if len(chunk) == _CHUNK_PICTURES or held >= _CHUNK_BYTES:
+            yield chunk
+            chunk, held = [], 0
+    if chunk:
+        yield chunk
+
+
+def _open(data: bytes | pathlib.Path) -> Image.Image:
+    return Image.open(data if isinstance(data, pathlib.Path) else io.BytesIO(data), formats=_FORMATS)
+
+
+def _header(data: bytes | pathlib.Path) -> Header | None:
+    try:
+        with _open(data) as image:
+            return Header(image.size, _is_grey(image), image.has_transparency_data, _is_deep(image))
+    except Exception:  # the decoding pass meets it again and says why
+        return None
+
+
+def _is_grey(image: Image.Image) -> bool:
+    if image.mode == "P":
+        palette = np.reshape(image.getpalette("RGB"), (-1, 3))
+        return bool((palette == palette[:, :1]).all())
+    # Pillow opens a PNG of 16-bit grey with alpha as RGBA.
+    return image.mode in _GREY_MODES or any(tile.args == "LA;16B" for tile in image.tile)
+
+
+def _is_deep(image: Image.Image) -> bool:
+    """Says whether a file has 16 bits per channel: for colour Pillow shows that in the raw mode only."""
+    if image.mode.startswith("I"):
+        return True
+    return any(";16" in str(tile.args) or (tile.codec_name == "ppm" and tile.args[1] > 255) for tile in image.tile)
+
+
+def _pixels(data: bytes | pathlib.Path | np.ndarray, mode: str, size: int) -> np.ndarray:
+    if isinstance(data, np.ndarray):
+        if data.shape[:2] == (size, size):
+            return data
+        return _fit(Image.fromarray(data[..., 0] if mode == "L" else data), size)
+    with _open(data) as image:
+        image.draft(None, (2 * size, 2 * size))  # JPEG decodes large photos several times faster at half scales
+        image.load()
+        with contextlib.suppress(Exception):  # damaged EXIF says nothing of the pixels
+            ImageOps.exif_transpose(image, in_place=True)
+        return _fit(_convert(image, mode), size)
+
+
+def _fit(image: Image.Image, size: int) -> np.ndarray:
+    if image.size != (size, size):
+        image = ImageOps.fit(image, (size, size), Image.Resampling.LANCZOS)
+    return np.asarray(image)
+
+
+def _convert(image: Image.Image, mode: str) -> Image.Image:
+    if image.mode == "F":
+        raise ValueError("float pixels")
+    if image.mode.startswith("I"):
+        image = _upper_byte(image)
+    if image.has_transparency_data and mode != "RGBA":
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image.convert("RGBA"))
+    return image if image.mode == mode else image.convert(mode)
+
+
+def _upper_byte(image: Image.Image) -> Image.Image:
+    """16 bits to 8 the way Pillow's own reader does it for colour."""
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 65535:
+        raise ValueError("pixels of more than 16 bits")
+    return Image.fromarray((values >> 8).astype(np.uint8))
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):  # its own text shows a memory address
+        return "no known image format"
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,97 @@
+"""A decoded data set, and the batches that training takes from it."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import numpy as np
+
+from kgan.errors import InputError
+
+if typing.TYPE_CHECKING:
+    import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Images:
+    """One split of a data set, decoded.
+
+    Attributes:
+        name: the data set, as it was asked for.
+        split: "train" or "test".
+        images: uint8 `[n, side, side, channels]`, an array or a memory map; `side` is the load size.
+        labels: int32 `[n]`, or None.
+        class_names: in order of label, or None.
+        image_size: side of the images that `batches` yields.
+        digest: "sha256:" and hex digits over pixels, labels and shape: the same content has the same digest.
+        notes: one-line remarks for a person on what was done to the pictures.
+        small: an embedded set that wants a small model.
+    """
+
+    name: str
+    split: str
+    images: np.ndarray
+    labels: np.ndarray | None
+    class_names: tuple[str, ...] | None
+    image_size: int
+    digest: str
+    notes: tuple[str, ...] = ()
+    small: bool = False
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of the images that `batches` yields."""
+        return (self.image_size, self.image_size, self.images.shape[-1])
+
+    def batches(self, rows: int, seed: int, first_step: int = 0, flip: bool = False) -> tf.data.Dataset:
+        """Returns an infinite data set of batches, a pure function of (seed, step).
+
+        Every epoch visits each row once; the batch at its end is filled up from the next. Where the load size is
+        above the image size, each image is a random crop.
+
+        Args:
+            rows: images in a batch, no more than there are in the set.
+            seed: any integer.
+            first_step: the step that the first element belongs to: element i is for step `first_step + i`.
+            flip: mirror every other image, drawn at random.
+
+        Returns:
+            Data set of uint8 `[rows, image_size, image_size, channels]`.
+
+        Raises:
+            InputError: there are fewer images than rows.
+        """
+        if rows < 1:
+            raise InputError(f"--batch-size {rows}: expected 1 or more")
+        if rows > len(self.images):
+            raise InputError(
+                f"--data {self.name}: too few images for a batch: {len(self.images)} for --batch-size {rows}; give a "
+                f"--batch-size of at most {len(self.images)}"
+            )
+        # Here, not above: reading pictures needs no TensorFlow, and importing it takes seconds.
+        import tensorflow as tf
+
+        from kgan.noise import Noise
+        from pipelines import order, transforms
+
+        noise = Noise(seed)
+        count, side = self.images.shape[:2]
+
+        def batch(step: tf.Tensor) -> tf.Tensor:
+            chosen = order.rows_of(noise, step, rows, count)
+            images = tf.numpy_function(self._take, [chosen], tf.uint8, stateful=False)
+            images = tf.ensure_shape(images, [rows, *self.images.shape[1:]])
+            if side > self.image_size:
+                images = transforms.random_crop(images, self.image_size, noise, step)
+            return transforms.random_flip(images, noise, step) if flip else images
+
+        dataset = tf.data.Dataset.counter(first_step).map(batch).prefetch(2)
+        options = tf.data.Options()
+        options.deterministic = True
+        # With it, leaving a data set can block for up to a minute, until the autotune thread wakes (TF 2.21).
+        options.autotune.enabled = False
+        return dataset.with_options(options)
+
+    def _take(self, rows: np.ndarray) -> np.ndarray:
+        return np.asarray(self.images).take(rows, axis=0)

@@ -1,0 +1,114 @@
+import os
+import pathlib
+
+import numpy as np
+import pytest
+
+import pipelines
+from kgan.errors import InputError
+from pipelines import decode, store
+
+
+@pytest.fixture
+def folder(tmp_path, write_image) -> pathlib.Path:
+    for index, name in enumerate(("cat/a.png", "cat/b.png", "dog/c.png")):
+        write_image(tmp_path / "set" / name, size=(12, 12), seed=index)
+    return tmp_path / "set"
+
+
+@pytest.fixture
+def little_memory(monkeypatch):
+    monkeypatch.setattr(store, "MEMORY_SHARE", 0)
+
+
+def test_what_fits_stays_in_memory(folder, cache):
+    data = pipelines.load(str(folder))
+    assert not isinstance(data.images, np.memmap)
+    assert list(cache.iterdir()) == []
+
+
+def test_what_does_not_fit_goes_to_disk_with_the_same_content_and_digest(folder, cache, monkeypatch):
+    in_memory = pipelines.load(str(folder))
+    monkeypatch.setattr(store, "MEMORY_SHARE", 0)
+    on_disk = pipelines.load(str(folder))
+    assert isinstance(on_disk.images, np.memmap)
+    assert not on_disk.images.flags.writeable
+    np.testing.assert_array_equal(on_disk.images, in_memory.images)
+    np.testing.assert_array_equal(on_disk.labels, in_memory.labels)
+    assert on_disk.digest == in_memory.digest
+    assert on_disk.class_names == in_memory.class_names
+    (place,) = cache.iterdir()
+    assert on_disk.notes == (f"decoded images are on disk, in {place}",)
+    batches = [next(iter(data.batches(2, seed=0))).numpy() for data in (in_memory, on_disk)]
+    np.testing.assert_array_equal(*batches)
+
+
+def test_the_next_load_decodes_nothing(folder, little_memory, monkeypatch):
+    first = pipelines.load(str(folder))
+    monkeypatch.setattr(decode, "_open", None)
+    second = pipelines.load(str(folder))
+    np.testing.assert_array_equal(second.images, first.images)
+    assert (second.digest, second.notes, second.image_shape) == (first.digest, first.notes, first.image_shape)
+
+
+@pytest.mark.parametrize("change", ["file", "time", "name", "class", "image_size", "load_size", "skip_bad"])
+def test_other_files_or_wishes_are_decoded_anew(folder, cache, write_image, little_memory, change):
+    pipelines.load(str(folder))
+    if change == "file":
+        write_image(folder / "cat" / "d.png", size=(12, 12))
+    elif change == "time":
+        os.utime(folder / "cat" / "a.png", (1, 1))
+    elif change == "name":
+        (folder / "cat" / "a.png").rename(folder / "cat" / "z.png")
+    elif change == "class":
+        (folder / "dog").rename(folder / "ant")
+    options = {"image_size": {"image_size": 16}, "load_size": {"load_size": 20}, "skip_bad": {"skip_bad": True}}
+    pipelines.load(str(folder), **options.get(change, {}))
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_a_new_class_in_the_other_split_does_not_bring_old_labels_back(tmp_path, write_image, little_memory):
+    for name in ("train/cat/a.png", "train/dog/b.png", "test/cat/c.png"):
+        write_image(tmp_path / name)
+    np.testing.assert_array_equal(pipelines.load(str(tmp_path)).labels, [0, 1])
+    write_image(tmp_path / "test/ant/d.png")
+    np.testing.assert_array_equal(pipelines.load(str(tmp_path)).labels, [1, 2])
+
+
+def test_fewer_rows_than_expected_make_a_shorter_file(folder, little_memory):
+    (folder / "cat" / "b.png").write_bytes(b"")
+    data = pipelines.load(str(folder), skip_bad=True)
+    assert data.images.shape == (2, 12, 12, 3)
+    np.testing.assert_array_equal(data.labels, [0, 1])
+    assert any("skipped: cat/b.png" in note for note in data.notes)
+    assert any("skipped: cat/b.png" in note for note in pipelines.load(str(folder), skip_bad=True).notes)
+
+
+def test_a_load_that_fails_leaves_nothing(folder, cache, little_memory):
+    (folder / "cat" / "b.png").write_bytes(b"")
+    with pytest.raises(InputError):
+        pipelines.load(str(folder))
+    assert list(cache.iterdir()) == []
+
+
+def test_rows_another_process_wrote_meanwhile_are_taken(cache, little_memory):
+    shape = (1, 8, 8, 1)
+    slow, fast = store.create(shape, "key"), store.create(shape, "key")
+    for rows in (fast, slow):
+        rows.append(np.zeros(shape, np.uint8))
+        stored = rows.finish(None, {"notes": []})
+        assert stored.images.shape == shape
+    assert [path.name for path in cache.iterdir()] == ["key"]
+
+
+def test_a_cache_that_cannot_be_written_is_an_error(folder, tmp_path, little_memory, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("KGAN_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(InputError, match=r"KGAN_CACHE .*cache: cannot be written \(.*\); name another"):
+        pipelines.load(str(folder))
+
+
+def test_a_cache_without_room_is_an_error(cache, little_memory):
+    with pytest.raises(InputError, match=r"KGAN_CACHE .* GB of decoded images fit neither into memory nor into the"):
+        store.create((10**12, 256, 256, 3), "key")
+    assert list(cache.iterdir()) == []

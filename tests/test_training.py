@@ -1,0 +1,181 @@
+"""A run from settings to pictures, in one process."""
+
+import json
+import os
+import pathlib
+import signal
+
+import keras
+import mlflow
+import numpy as np
+import pytest
+from PIL import Image
+
+from kgan import checkpoints, generate, tracking, training, variants
+from kgan.errors import InputError
+from kgan.settings import Settings
+
+
+@pytest.fixture(autouse=True)
+def _policy():
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+def short(variant: str, **settings) -> tuple[Settings, dict]:
+    settings = {"steps": 4, "batch_size": 8, "sample_every": 2, "log_every": 2, **settings}
+    return Settings(variant=variant, **settings), {"width": 20}
+
+
+def client() -> mlflow.MlflowClient:
+    return mlflow.MlflowClient(f"sqlite:///{pathlib.Path('mlruns/mlflow.db').resolve()}")
+
+
+@pytest.mark.parametrize("variant", variants.names())
+def test_a_run_tells_everything(workplace, variant, capsys):
+    run = training.train(*short(variant))
+    config = checkpoints.load_config(run.folder)
+    assert (config["variant"], config["precision"], config["jit"], config["image_size"]) == (
+        variant,
+        "float32",
+        "off",
+        16,
+    )
+    assert config["recipe"] == {**variants.recipe(variants.load(variant)), **config["recipe"], "width": 20}
+    assert config["data"]["size"] == 1797 and config["data"]["image_shape"] == [16, 16, 1]
+    assert config["tracking_uri"] == "sqlite:///mlruns/mlflow.db"
+
+    stored = client().get_run(run.id)
+    assert stored.info.status == "FINISHED" and stored.info.run_name == f"{variant} digits"
+    assert stored.data.params["width"] == "20" and stored.data.params["data_digest"] == config["data"]["digest"]
+    assert "auto" not in stored.data.params.values()
+    for tag in ("version.keras", "version.tensorflow", "hardware.cpu", "hardware.gpu", "mlflow.source.git.commit"):
+        assert stored.data.tags[tag]
+    measured = {*variants.load(variant).measures, "images_per_second"}
+    assert set(stored.data.metrics) == measured
+    for name in measured:
+        history = client().get_metric_history(run.id, name)
+        assert [m.step for m in history] == [2, 4] and np.isfinite([m.value for m in history]).all()
+    assert {f.path for f in client().list_artifacts(run.id)} == {"config.json", "images", "weights.safetensors"}
+    steps = sorted(path.name for path in (run.folder / "samples").iterdir())
+    assert steps == [f"step-{step:07d}.png" for step in (0, 2, 4)]
+
+    said = capsys.readouterr().out
+    assert "small preset of digits: image_size 16, width 20, steps 4" in said
+    assert "step 4/4" in said and "ETA" in said
+
+
+def test_windows_are_means_of_their_steps(workplace):
+    fine = training.train(*short("dcgan", log_every=1))
+    coarse = training.train(*short("dcgan", log_every=4))
+    steps = [m.value for m in client().get_metric_history(fine.id, "discriminator_loss")]
+    (mean,) = client().get_metric_history(coarse.id, "discriminator_loss")
+    assert mean.step == 4 and mean.value == pytest.approx(np.mean(steps), rel=1e-5)
+
+
+def test_the_same_settings_give_the_same_weights(workplace):
+    first, second = (training.train(*short("gan")) for _ in range(2))
+    weights = [(run.folder / checkpoints.WEIGHTS).read_bytes() for run in (first, second)]
+    assert weights[0] == weights[1]
+    other = training.train(*short("gan", seed=1))
+    assert (other.folder / checkpoints.WEIGHTS).read_bytes() != weights[0]
+
+
+def test_bfloat16_runs_come_back(workplace):
+    run = training.train(*short("dcgan", precision="mixed_bfloat16"))
+    config = checkpoints.load_config(run.folder)
+    assert config["precision"] == "mixed_bfloat16"
+    keras.config.set_dtype_policy("float32")
+    model = checkpoints.load_model(run.folder)
+    assert model.generator.get_layer("up_16").compute_dtype == "bfloat16"
+    assert model.generate(2).shape == (2, 16, 16, 1)
+
+
+def test_a_failing_run_is_marked(workplace, monkeypatch):
+    def broken(*arguments):
+        raise RuntimeError("disk of cheese")
+
+    monkeypatch.setattr(checkpoints, "save_weights", broken)
+    with pytest.raises(RuntimeError):
+        training.train(*short("gan"))
+    (folder,) = (path.parent for path in tracking.ROOT.glob("*/run.json"))
+    assert client().get_run(folder.name).info.status == "FAILED"
+    assert "disk of cheese" in (folder / "traceback.txt").read_text()
+    with pytest.raises(InputError, match="has not saved its weights"):
+        checkpoints.load_model(folder)
+
+
+def test_sigterm_kills_the_run_in_order(workplace, monkeypatch):
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(training.Progress, "on_train_batch_end", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
+        training.train(*short("gan"))
+    (folder,) = (path.parent for path in tracking.ROOT.glob("*/run.json"))
+    assert client().get_run(folder.name).info.status == "KILLED"
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("settings", "recipe", "message"),
+    [
+        ({"steps": 0}, {}, "--steps: got 0, expected at least 1"),
+        ({"log_every": -1}, {}, "--log-every: got -1"),
+        ({"batch_size": 0}, {}, "--batch-size: got 0"),
+        ({"batch_size": 2000}, {}, "too few images"),
+        ({"data": "digitz"}, {}, "Did you mean 'digits'"),
+        ({"image_size": 15}, {}, "--image-size"),
+        ({"variant": "dcgann"}, {}, "Did you mean 'dcgan'"),
+        ({}, {"width": -1}, "width: got -1"),
+        ({"tracking_uri": "http://127.0.0.1:9"}, {}, "--tracking-uri: http://127.0.0.1:9 does not work"),
+    ],
+)
+def test_what_cannot_be_used_is_told_before_a_run_starts(workplace, settings, recipe, message):
+    with pytest.raises(InputError, match=message):
+        training.train(Settings(**settings), recipe)
+    assert not list(tracking.ROOT.glob("*/run.json"))
+
+
+def test_generate_makes_files_that_depend_on_seed_and_number_alone(workplace, capsys):
+    run = training.train(*short("dcgan"))
+    generate.generate(run.id, num=5, seed=3, output="a", grid=True, interpolate=True)
+    generate.generate(str(run.folder), num=3, seed=3, output="b")
+    generate.generate(run.id, num=3, seed=3, output="c", truncation=0.5)
+    assert sorted(os.listdir("a")) == ["grid.png", *(f"seed-3-{i:05d}.png" for i in range(5)), "walk.gif"]
+    assert sorted(os.listdir("b")) == [f"seed-3-{i:05d}.png" for i in range(3)]
+    for name in os.listdir("b"):
+        assert pathlib.Path("a", name).read_bytes() == pathlib.Path("b", name).read_bytes()
+        assert pathlib.Path("b", name).read_bytes() != pathlib.Path("c", name).read_bytes()
+        with Image.open(pathlib.Path("a", name)) as picture:
+            assert (picture.mode, picture.size) == ("L", (16, 16))
+    with Image.open("a/walk.gif") as walk:
+        assert walk.n_frames > 64
+    assert "5 images in a" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"num": 0}, "num: got 0"),
+        ({"truncation": 3.0}, "truncation: got 3.0"),
+        ({"run": "nothing"}, "there is no run"),
+    ],
+)
+def test_generate_refuses(workplace, arguments, message):
+    run = training.train(*short("gan"))
+    with pytest.raises(InputError, match=message):
+        generate.generate(**{"run": run.id, **arguments})
+    assert not pathlib.Path("generated").exists()
+
+
+def test_pictures_are_logged_from_the_same_latents(workplace):
+    run = training.train(*short("dcgan"))
+    model = checkpoints.load_model(run.folder)
+    with Image.open(run.folder / "samples" / "step-0000004.png") as picture:
+        shown = np.asarray(picture)
+    np.testing.assert_array_equal(shown[::3, ::3], model.grid()[..., 0])
+
+
+def test_config_is_readable_by_people(workplace):
+    run = training.train(*short("gan"))
+    text = (run.folder / "config.json").read_text()
+    assert json.loads(text)["recipe"]["k"] == 1 and text.count("\n") > 20
