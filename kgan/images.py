@@ -37,10 +37,10 @@ def grid(images: np.ndarray, columns: int | None = None) -> np.ndarray:
         columns: images per row; as square as possible where none is given.
 
     Returns:
-        uint8 `[rows * (height + gap), columns * (width + gap), channels]`; the gap, a 16th of a side, and places
+        uint8 `[rows * (height + gap), columns * (width + gap), channels]`; the gap, an 8th of a side, and places
         without an image are black.
     """
-    gap = max(1, images.shape[1] // 16)
+    gap = max(1, images.shape[1] // 8)
     padded = np.pad(images, ((0, 0), (0, gap), (0, gap), (0, 0)))
     count, height, width, channels = padded.shape
     columns = columns or math.ceil(math.sqrt(count))

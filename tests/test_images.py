@@ -21,12 +21,12 @@ def test_floats_pass():
 def test_grid_places_each_image():
     tiles = np.arange(1, 6, dtype=np.uint8)[:, None, None, None] * np.ones((1, 16, 32, 3), np.uint8)
     picture = images.grid(tiles)
-    assert picture.shape == (2 * 17, 3 * 33, 3)
+    assert picture.shape == (2 * 18, 3 * 34, 3)
     for i in range(5):
-        top, left = i // 3 * 17, i % 3 * 33
+        top, left = i // 3 * 18, i % 3 * 34
         assert (picture[top : top + 16, left : left + 32] == i + 1).all()
-        assert (picture[top + 16, left : left + 33] == 0).all()
-    assert (picture[17:, 66:] == 0).all()
+        assert (picture[top + 16 : top + 18, left : left + 34] == 0).all()
+    assert (picture[18:, 68:] == 0).all()
 
 
 def test_small_tiles_are_enlarged():
