@@ -34,6 +34,6 @@ def read(split: str) -> Source:
         identity="digits",
         class_names=tuple(str(name) for name in scans.target_names),
         survey=Survey(len(images), frozenset({(8, 8)}), "L"),
-        default_size=16,
+        default_size=24,
         small=True,
     )

@@ -40,7 +40,7 @@ def load(
     Args:
         name: one of `SOURCES`, or the path of a folder or file.
         image_size: side of the images in pixels, a multiple of 4 from 8 to 256. Where none is given, the set's own
-            if all its pictures are square and equal and that is an allowed size, else 64; 16 for `digits`.
+            if all its pictures are square and equal and that is an allowed size, else 64; 24 for `digits`.
         split: "train" or "test".
         load_size: side to which pictures are decoded, `image_size` or more; each step then takes a random crop of
             `image_size`. Where none is given, `image_size`.

@@ -41,7 +41,7 @@ class DCGAN(Latent, Variant):
     )
     batch_size: ClassVar = 128
     steps: ClassVar = 10_000
-    small: ClassVar = {"width": 32, "steps": 1000, "batch_size": 64}
+    small: ClassVar = {"width": 32, "steps": 2000, "batch_size": 64}
 
     def __init__(
         self,
