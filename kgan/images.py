@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 from PIL import Image
 
-_READABLE = 48  # a tile of a grid is enlarged, pixel by pixel, to about this many screen pixels
+_READABLE = 64  # a tile of a grid is enlarged, pixel by pixel, to about this many screen pixels
 _MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 
 

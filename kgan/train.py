@@ -25,7 +25,7 @@ def command(variant: str | None) -> click.Command:
 
 
 @click.pass_context
-def _train(context: click.Context, **options_: object) -> None:
+def _train(context: click.Context, **_: object) -> None:
     from kgan import training
 
     given = options.given(context)

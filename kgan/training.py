@@ -75,7 +75,7 @@ def train(settings: Settings, recipe: dict[str, object]) -> tracking.Run:
 def resolve(
     settings: Settings, recipe: dict[str, object], variant: type[Variant], data: Images
 ) -> tuple[Settings, dict[str, object]]:
-    """Fills in what was not given: nothing is None or "auto" afterwards, but for a load size that is not used."""
+    """Fills in what was not given: nothing is None or "auto" afterwards."""
     small = variant.small if data.small else {}
     defaults = {"steps": variant.steps, "batch_size": variant.batch_size, **small}
     gpu = bool(tf.config.list_physical_devices("GPU"))
@@ -85,6 +85,7 @@ def resolve(
         steps=defaults["steps"] if settings.steps is None else settings.steps,
         batch_size=defaults["batch_size"] if settings.batch_size is None else settings.batch_size,
         image_size=data.image_shape[0],
+        load_size=data.images.shape[1],
         precision=auto["precision"] if settings.precision == "auto" else settings.precision,
         jit=auto["jit"] if settings.jit == "auto" else settings.jit,
         tracking_uri=settings.tracking_uri or tracking.default_tracking_uri(),

@@ -30,7 +30,7 @@ def test_grid_places_each_image():
 
 
 def test_small_tiles_are_enlarged():
-    assert images.enlarge(np.zeros((8, 8, 1), np.uint8), 8).shape == (48, 48, 1)
+    assert images.enlarge(np.zeros((8, 8, 1), np.uint8), 8).shape == (64, 64, 1)
     assert images.enlarge(np.zeros((64, 64, 1), np.uint8), 64).shape == (64, 64, 1)
 
 
