@@ -56,7 +56,7 @@ def load_config(folder: pathlib.Path) -> dict:
     path = folder / CONFIG
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-        config["variant"], config["recipe"], config["precision"], config["data"]["image_shape"]
+        config["variant"], config["recipe"], config["seed"], config["precision"], config["data"]["image_shape"]
     except FileNotFoundError:
         raise InputError(f"--run: {folder} is no run: it has no {CONFIG}") from None
     except (ValueError, KeyError, TypeError) as error:

@@ -25,6 +25,13 @@ def require_positive(**arguments: float) -> None:
             raise InputError(f"{name}: got {value}, expected a number above 0")
 
 
+def require_share(**arguments: float) -> None:
+    """Raises InputError for the first argument that is not from 0 up to, but without, 1."""
+    for name, value in arguments.items():
+        if not 0 <= value < 1:
+            raise InputError(f"{name}: got {value}, expected at least 0 and below 1")
+
+
 def require_choice(name: str, value: str, choices: Iterable[str]) -> None:
     """Raises InputError where the argument `name` is none of the choices."""
     choices = list(choices)

@@ -6,6 +6,12 @@ import pathlib
 import tempfile
 
 
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
 def write_atomic(path: pathlib.Path, content: bytes) -> None:
     """Writes a file under a temporary name beside its place, syncs it to disk and renames it."""
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
@@ -14,6 +20,7 @@ def write_atomic(path: pathlib.Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())  # mkstemp's own is for the owner alone
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

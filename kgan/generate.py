@@ -4,6 +4,7 @@ import pathlib
 import sys
 
 from kgan import options
+from kgan.errors import InputError
 
 _POINTS = 8  # of a walk
 _FRAMES = 16  # from one point to the next
@@ -36,7 +37,10 @@ def generate(
     model = checkpoints.load_model(tracking.find_run(run))
     pictures = model.generate(num, seed, truncation)
     folder = pathlib.Path(output)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output: {output} cannot be made a folder ({error.strerror})") from None
     for i, picture in enumerate(pictures):
         images.to_pil(picture).save(folder / f"seed-{seed}-{i:05d}.png")
     tile = model.image_shape[1]

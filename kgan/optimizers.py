@@ -1,12 +1,14 @@
 """Schedules that Keras does not have."""
 
+import math
+
 import keras
 from keras import ops
 
 
 @keras.saving.register_keras_serializable("kgan")
 class ExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """Divides the learning rate by `factor` each step, down to `minimum`: max(initial / factor**step, minimum)."""
+    """Divides the learning rate by `factor` each update, down to `minimum`: max(initial / factor**step, minimum)."""
 
     def __init__(self, initial: float, factor: float, minimum: float):
         self.initial = initial
@@ -14,7 +16,9 @@ class ExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
         self.minimum = minimum
 
     def __call__(self, step):
-        return ops.maximum(self.initial * ops.power(1.0 / self.factor, ops.cast(step, "float32")), self.minimum)
+        # By the logarithm in float64: 1 / factor rounded to float32 would be off by percents after a million steps.
+        exponent = -math.log(self.factor) * ops.cast(step, "float32")
+        return ops.maximum(self.initial * ops.exp(exponent), self.minimum)
 
     def get_config(self) -> dict:
         return {"initial": self.initial, "factor": self.factor, "minimum": self.minimum}

@@ -64,19 +64,23 @@ def _without_none(hint: object) -> object:
     return hint
 
 
-def read_config(path: str) -> dict[str, object]:
-    """The options of a YAML file, by argument name.
+def read_config(path: str) -> dict[str, str]:
+    """The options of a YAML file, by argument name, as the text a person would type; empty ones are left out.
 
     Raises:
-        InputError: the file cannot be read or is no mapping.
+        InputError: the file cannot be read or is no mapping of names to plain values.
     """
     try:
-        content = yaml.safe_load(pathlib.Path(path).read_text(encoding="utf-8")) or {}
+        # All scalars as text: the command line's own types read `on`, `2.9` or `1e-3` as they do there.
+        content = yaml.load(pathlib.Path(path).read_text(encoding="utf-8"), yaml.BaseLoader) or {}
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
         raise InputError(f"--config: {path} cannot be read ({' '.join(str(error).split())})") from None
     if not isinstance(content, dict):
         raise InputError(f"--config: {path} holds a {type(content).__name__}, expected lines of `option: value`")
-    return {str(key).replace("-", "_"): value for key, value in content.items()}
+    for name, value in content.items():
+        if not isinstance(value, str):
+            raise InputError(f"--config: {path} gives {name!r} a {type(value).__name__}, expected one plain value")
+    return {name.replace("-", "_"): value for name, value in content.items() if value not in ("", "null")}
 
 
 def invoke(command: click.Command, argv: list[str], config: dict[str, object]) -> None:
@@ -87,7 +91,7 @@ def invoke(command: click.Command, argv: list[str], config: dict[str, object]) -
     """
     known = {parameter.name for parameter in command.params}
     for name in config:
-        if name not in known:
+        if name not in known - {"config"}:
             raise InputError(f"--config: {name!r} is no option.{near_misses(name, known)}")
     with command.make_context(f"python -m kgan.{command.name}", argv, default_map=config) as context:
         command.invoke(context)

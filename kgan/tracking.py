@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import pathlib
+import tempfile
 import threading
 import time
 import traceback
@@ -28,6 +29,7 @@ _RUN = "run.json"
 _LOCK = ".lock"
 _METRICS_PER_CALL = 1000  # limits of MLflow's log_batch
 _PARAMS_PER_CALL = 100
+_DATA_NAME = 500  # characters that MLflow keeps
 _TAIL = 4096  # bytes in which the last line of a journal is found
 _PAUSE = 2.0  # seconds between two looks at the journal
 _RETRY = 30.0  # seconds before a tracker that failed is tried again
@@ -58,14 +60,19 @@ class Run:
         status = "FINISHED"
         if error is not None:
             status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
-        if status == "FAILED":
-            text = "".join(traceback.format_exception(kind, error, trace))
-            write_atomic(self.folder / "traceback.txt", text.encode())
-            self.log_artifact("traceback.txt")
-        self._say(kind="status", status=status)
-        self._journal.close()
-        self._sender.finish(_PATIENCE)
-        self._lock.release()
+        try:
+            with contextlib.suppress(OSError):  # a full disk: the error that ended the run matters more
+                if status == "FAILED":
+                    text = "".join(traceback.format_exception(kind, error, trace))
+                    write_atomic(self.folder / "traceback.txt", text.encode())
+                    self.log_artifact("traceback.txt")
+                self._say(kind="status", status=status)
+                self._journal.close()
+            if status != "FINISHED":
+                self._sender.say(f"run {self.id} is {status}")
+            self._sender.finish(_PATIENCE)
+        finally:
+            self._lock.release()
 
     @property
     def is_tracked(self) -> bool:
@@ -113,7 +120,11 @@ def start_run(tracking_uri: str, experiment: str, name: str, say: Callable[[str]
     Raises:
         InputError: the tracker does not answer.
     """
-    ROOT.mkdir(exist_ok=True)
+    try:
+        ROOT.mkdir(exist_ok=True)
+        tempfile.TemporaryFile(dir=ROOT).close()
+    except OSError as error:
+        raise InputError(f"runs are written to {ROOT.resolve()}, which does not work ({error.strerror})") from None
     with _tracker_errors(tracking_uri):
         client = _client(tracking_uri)
         run = client.create_run(_experiment_id(client, tracking_uri, experiment), run_name=name)
@@ -161,11 +172,11 @@ class Sender(threading.Thread):
             self.say(f"tracker: not everything was taken; send it later: python -m kgan.sync --run {self.folder.name}")
 
     def is_done(self) -> bool:
-        return self._position() == (self.folder / _JOURNAL).stat().st_size
+        return _position(self.folder) == (self.folder / _JOURNAL).stat().st_size
 
     def send(self) -> None:
         """Sends the complete lines that were not sent before; an exception of the client leaves them for next time."""
-        position = self._position()
+        position = _position(self.folder)
         with (self.folder / _JOURNAL).open("rb") as journal:
             journal.seek(position)
             lines = journal.readlines()
@@ -175,10 +186,6 @@ class Sender(threading.Thread):
             self._send_batch([entry for _, entry in batch])
             position += sum(length for length, _ in batch)
             write_atomic(self.folder / _SENT, str(position).encode())
-
-    def _position(self) -> int:
-        path = self.folder / _SENT
-        return int(path.read_bytes()) if path.exists() else 0
 
     def _send_batch(self, entries: list[dict]) -> None:
         first = entries[0]
@@ -208,7 +215,8 @@ class Sender(threading.Thread):
         from mlflow.entities import Dataset, DatasetInput, InputTag
 
         digest = entry["digest"].removeprefix("sha256:")[:36]  # as much as MLflow keeps
-        data = Dataset(entry["name"], digest, "local", entry["name"], profile=json.dumps(entry["profile"]))
+        name = entry["name"][-_DATA_NAME:]
+        data = Dataset(name, digest, "local", entry["name"], profile=json.dumps(entry["profile"]))
         self.client.log_inputs(self.folder.name, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
 
     def _send_image(self, entry: dict) -> None:
@@ -231,7 +239,7 @@ def sync(folder: pathlib.Path, tracking_uri: str | None = None) -> None:
     """
     try:
         with filelock.FileLock(folder / _LOCK).acquire(timeout=0):
-            uri = tracking_uri or json.loads((folder / _RUN).read_bytes())["tracking_uri"]
+            uri = tracking_uri or _tracking_uri_of(folder)
             if _status(folder) is None:
                 _settle(folder)
             with _tracker_errors(uri):
@@ -240,16 +248,23 @@ def sync(folder: pathlib.Path, tracking_uri: str | None = None) -> None:
         raise InputError(f"--run: {folder.name} is still being written by another process") from None
 
 
+def _tracking_uri_of(folder: pathlib.Path) -> str:
+    try:
+        return json.loads((folder / _RUN).read_bytes())["tracking_uri"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"--run: {folder / _RUN} is missing or damaged ({type(error).__name__})") from None
+
+
 def repair_stale_runs() -> list[str]:
-    """Marks runs as KILLED that stand as RUNNING though their process is gone.
+    """Tells the trackers the rest of runs whose process is gone; one that did not end itself was KILLED.
 
     Returns:
-        Their ids. A run whose tracker does not answer is left for `kgan.sync`.
+        Their ids. A run whose tracker does not answer is left for `kgan.sync` and the next time.
     """
     repaired = []
     for about in sorted(ROOT.glob(f"*/{_RUN}")):
         folder = about.parent
-        if _status(folder) is None:
+        if not _is_told(folder):
             with contextlib.suppress(InputError):
                 sync(folder)
                 repaired.append(folder.name)
@@ -294,6 +309,7 @@ def _client(tracking_uri: str):
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import mlflow
 
     for name in ("mlflow", "alembic"):
@@ -337,6 +353,17 @@ def _status(folder: pathlib.Path) -> str | None:
         file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
         return json.loads(file.read().splitlines()[-1])["status"]
     return None
+
+
+def _position(folder: pathlib.Path) -> int:
+    """How many bytes of a run's journal its tracker has taken."""
+    path = folder / _SENT
+    return int(path.read_bytes()) if path.exists() else 0
+
+
+def _is_told(folder: pathlib.Path) -> bool:
+    """Whether a run has said its last word and its tracker has taken it."""
+    return _status(folder) is not None and _position(folder) == (folder / _JOURNAL).stat().st_size
 
 
 def _settle(folder: pathlib.Path) -> None:

@@ -34,22 +34,24 @@ def _train(context: click.Context, **_: object) -> None:
     run = training.train(Settings(**settings), recipe=given)
     uv = "uv run " if "UV" in os.environ else ""
     print(f"\npictures: {run.folder / 'samples'}")
-    print(f"open the run: {uv}mlflow ui --backend-store-uri {run.tracking_uri}")
+    server = run.tracking_uri.startswith("http")
+    print(f"open the run: {run.tracking_uri if server else f'{uv}mlflow ui --backend-store-uri {run.tracking_uri}'}")
     print(f"generate more: {uv}python -m kgan.generate --run {run.id} --num 16 --grid --output generated")
     print(f"run {run.id}")
 
 
 def main(argv: list[str]) -> None:
     """Reads the arguments in two passes: the variant, then the options it has."""
-    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
-    first.add_argument("--variant")
-    first.add_argument("--config")
+    first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--variant", nargs="?")  # a missing value is told by the second pass
+    first.add_argument("--config", nargs="?")
     named, _ = first.parse_known_args(argv)
     config = options.read_config(named.config) if named.config else {}
     variant = named.variant or config.get("variant")
     if variant is None and "--help" not in argv:
         variant = Settings.variant
     if variant is not None:
+        variants.check_name(variant)
         options.load_tensorflow()
     options.invoke(command(variant), argv, config)
 

@@ -58,7 +58,7 @@ def train(settings: Settings, recipe: dict[str, object]) -> tracking.Run:
     batches = data.batches(rows, settings.seed, flip=settings.flip)
 
     for stale in tracking.repair_stale_runs():
-        print(f"run {stale} had died: marked as KILLED")
+        print(f"run {stale} had died: its tracker has been told")
     name = f"{settings.variant} {data.name}"
     with _sigterm_interrupts(), tracking.start_run(settings.tracking_uri, settings.experiment, name, print) as run:
         _describe(run, settings, recipe, data)
@@ -93,6 +93,8 @@ def resolve(
     for name in ("steps", "batch_size", "sample_every", "log_every"):
         if getattr(settings, name) < 1:
             raise InputError(f"--{name.replace('_', '-')}: got {getattr(settings, name)}, expected at least 1")
+    if not 0 <= settings.seed < 2**32:
+        raise InputError(f"--seed: got {settings.seed}, expected 0 to {2**32 - 1}")
     arguments = variants.recipe(variant)
     presets = {name: value for name, value in small.items() if name in arguments}
     recipe = {**arguments, **presets, **recipe}

@@ -70,6 +70,7 @@ def test_wrong_files_are_named(tmp_path):
     file = tmp_path / "c.yaml"
     for content, message in [
         ("- 1\n", "holds a list"),
+        ("a: [1]\n", "gives 'a' a list"),
         ("a: [", "cannot be read"),
         (b"\xff\xfe\x00", "cannot be read"),
     ]:
@@ -78,8 +79,10 @@ def test_wrong_files_are_named(tmp_path):
             options.read_config(str(file))
     with pytest.raises(InputError, match="cannot be read"):
         options.read_config(str(tmp_path / "none.yaml"))
-    file.write_text("batch-size: 3\nvariant: gan\n")
-    assert options.read_config(str(file)) == {"batch_size": 3, "variant": "gan"}
+    file.write_text("batch-size: 3\njit: on\nwidth: null\nrate: 2.9\n")
+    assert options.read_config(str(file)) == {"batch_size": "3", "jit": "on", "rate": "2.9"}
+    with pytest.raises(InputError, match="'config' is no option"):
+        call(path="x", config="other.yaml")
 
 
 def test_help_has_the_docstring_and_the_defaults():

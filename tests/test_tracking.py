@@ -4,6 +4,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
+from collections.abc import Callable
 
 import mlflow
 import pytest
@@ -25,6 +27,13 @@ def start(said: list[str] | None = None) -> tracking.Run:
     return tracking.start_run(
         tracking.default_tracking_uri(), "tests", "a run", (said if said is not None else []).append
     )
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Waits for the sender's thread, half a minute at most."""
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
 
 
 def metric_steps(run_id: str, name: str = "loss") -> list[int]:
@@ -82,13 +91,11 @@ def test_a_tracker_that_fails_does_not_stop_the_run_and_is_sent_the_rest_later(w
     working = run._sender.client.log_batch
     with run:
         run.log_metrics(1, {"loss": 1.0})
-        while not run.is_tracked:
-            pass
+        wait_for(lambda: run.is_tracked)
         monkeypatch.setattr(run._sender.client, "log_batch", refuse)
         for step in range(2, 50):
             run.log_metrics(step, {"loss": 1.0})
-            while not said:
-                pass
+            wait_for(lambda: said)
     assert [line for line in said if "no route to tracker" in line] == said[:1]  # once
     assert "\n" not in said[0] and str(run.folder) in said[0]
     assert f"kgan.sync --run {run.id}" in said[-1] and len(said) == 2
@@ -120,8 +127,7 @@ def test_a_tracker_that_comes_back_gets_everything(workplace, monkeypatch):
     monkeypatch.setattr(run._sender.client, "log_batch", limp)
     with run:
         run.log_metrics(1, {"loss": 1.0})
-        while failures:
-            pass
+        wait_for(lambda: not failures)
         run.log_metrics(2, {"loss": 1.0})
     assert run.is_tracked and len(said) == 1
     assert metric_steps(run.id) == [1, 2]
@@ -150,6 +156,44 @@ def dying():
     ) as process:
         yield process, process.stdout.readline().strip()
         process.kill()
+
+
+def test_a_finished_run_that_was_not_told_is_told_next_time(workplace, monkeypatch):
+    run = start([])
+    monkeypatch.setattr(run._sender, "send", lambda: None)  # as if killed before the last words went out
+    with run:
+        run.log_metrics(1, {"loss": 1.0})
+    assert client().get_run(run.id).info.status == "RUNNING"
+    assert tracking.repair_stale_runs() == [run.id]
+    assert client().get_run(run.id).info.status == "FINISHED"
+    assert metric_steps(run.id) == [1]
+
+
+def test_a_damaged_folder_does_not_stop_others(workplace):
+    folder = tracking.ROOT / "broken"
+    folder.mkdir()
+    (folder / "run.json").write_text("{")
+    assert tracking.repair_stale_runs() == []
+    with pytest.raises(InputError, match="missing or damaged"):
+        tracking.sync(folder)
+
+
+def test_long_names_reach_the_tracker(workplace):
+    with start() as run:
+        run.log_data("x" * 2000, "sha256:ab", {})
+        run.log_metrics(1, {"loss": 1.0})
+    assert run.is_tracked and metric_steps(run.id) == [1]
+
+
+def test_an_error_while_settling_keeps_the_first(workplace, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    run = start()
+    monkeypatch.setattr(tracking, "write_atomic", full)
+    with pytest.raises(ValueError, match="first"), run:
+        raise ValueError("first")
+    assert not run._lock.is_locked
 
 
 def test_a_live_run_is_left_alone_and_a_dead_one_marked(workplace, dying):

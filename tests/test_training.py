@@ -126,6 +126,9 @@ def test_sigterm_kills_the_run_in_order(workplace, monkeypatch):
         ({"image_size": 15}, {}, "--image-size"),
         ({"variant": "dcgann"}, {}, "Did you mean 'dcgan'"),
         ({}, {"width": -1}, "width: got -1"),
+        ({}, {"beta_1": 1.0}, "beta_1: got 1.0"),
+        ({"seed": -1}, {}, "--seed: got -1"),
+        ({"variant": "gan"}, {"momentum": 2.0}, "momentum: got 2.0"),
         ({"tracking_uri": "http://127.0.0.1:9"}, {}, "--tracking-uri: http://127.0.0.1:9 does not work"),
     ],
 )

@@ -23,6 +23,13 @@ def summary(name: str) -> str:
     return (ast.get_docstring(ast.parse(source)) or "").splitlines()[0]
 
 
+def check_name(name: str) -> None:
+    """Raises InputError where no variant has this name."""
+    if name not in names():
+        known = f"one of {', '.join(names())}"
+        raise InputError(f"--variant: got {name!r}, expected {known}.{near_misses(name, names())}")
+
+
 def load(name: str) -> type:
     """Imports a variant.
 
@@ -32,9 +39,7 @@ def load(name: str) -> type:
     Raises:
         InputError: no variant has this name.
     """
-    if name not in names():
-        known = f"one of {', '.join(names())}"
-        raise InputError(f"--variant: got {name!r}, expected {known}.{near_misses(name, names())}")
+    check_name(name)
     module = importlib.import_module(f"kgan.variants.{name.replace('-', '_')}")
     base = importlib.import_module("kgan.variants.base").Variant
     (variant,) = (

@@ -94,23 +94,26 @@ class Variant(keras.Model):
         """As `keras.Model.fit`, on uint8 images or floats in [-1, 1]; compiles by the recipe where nobody has.
 
         Raises:
-            InputError: images of another shape, floats out of range, or a batch that `rows_per_step` does not divide.
+            InputError: images of another shape, floats out of range, batches that `rounds_per_step` does not divide.
         """
         if not self.compiled:
             self.compile()
-        first = _first_batch(x)
-        if first is not None:
-            self.check(first)
+        if isinstance(x, np.ndarray | tf.Tensor):
+            self.check(tf.convert_to_tensor(x))
+        elif isinstance(x, tf.data.Dataset):
+            batch = keras.utils.unpack_x_y_sample_weight(next(iter(x.take(1))))[0]
+            self.check(batch)
+            if batch.shape[0] % self.rounds_per_step:
+                expected = f"a multiple of {self.rounds_per_step}, the batches of a step"
+                raise InputError(f"images: got batches of {batch.shape[0]}, expected {expected}")
         if isinstance(x, tf.data.Dataset):
             kwargs.setdefault("shuffle", False)  # Keras warns otherwise: the data set has an order of its own
         return super().fit(x, *args, **kwargs)
 
     def check(self, batch: tf.Tensor) -> None:
-        """Raises InputError where a batch of images is not what this variant trains on."""
+        """Raises InputError where images `[n, height, width, channels]` are not what this variant trains on."""
         if tuple(batch.shape[1:]) != self.image_shape:
             raise InputError(f"images: got shape {tuple(batch.shape[1:])}, expected {self.image_shape}")
-        if batch.shape[0] % self.rounds_per_step:
-            raise InputError(f"images: got {batch.shape[0]} rows, expected {self.rounds_per_step} batches for a step")
         if batch.dtype != tf.uint8:
             low, high = float(tf.reduce_min(batch)), float(tf.reduce_max(batch))
             if not (batch.dtype.is_floating and low >= -1.0 and high <= 1.0):
@@ -240,13 +243,3 @@ def _checked_shape(image_shape) -> tuple[int, int, int]:
         expected = "(height, width, channels) with sides that are multiples of 4 from 8 to 256 and 1 to 4 channels"
         raise InputError(f"image_shape: got {tuple(image_shape)}, expected {expected}")
     return height, width, channels
-
-
-def _first_batch(x) -> tf.Tensor | None:
-    """The first images of what `fit` was given, or None where looking would use them up (a generator)."""
-    if isinstance(x, tf.data.Dataset):
-        element = next(iter(x.take(1)))
-        return keras.utils.unpack_x_y_sample_weight(element)[0]
-    if isinstance(x, np.ndarray | tf.Tensor):
-        return tf.convert_to_tensor(x[:256])
-    return None

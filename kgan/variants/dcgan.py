@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from kgan import losses
-from kgan.errors import InputError, require_choice, require_positive
+from kgan.errors import InputError, require_choice, require_positive, require_share
 from kgan.networks import dcgan
 from kgan.priors import Uniform
 from kgan.variants.base import Latent, Player, Variant
@@ -59,6 +59,7 @@ class DCGAN(Latent, Variant):
         if self.image_shape[0] != self.image_shape[1]:
             raise InputError(f"image_shape: got {self.image_shape}, expected a square for DCGAN")
         require_positive(latent_dim=latent_dim, width=width, learning_rate=learning_rate)
+        require_share(beta_1=beta_1)
         require_choice("update", update, ("alternating", "simultaneous"))
         self.latent_dim = latent_dim
         self.width = width
@@ -81,7 +82,7 @@ class DCGAN(Latent, Variant):
 
     def _alternating(self, real: tf.Tensor, latents: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.GradientTape() as g_tape:
-            fake = self.generator(latents, training=True)
+            fake = self._paint(latents)
         with tf.GradientTape() as d_tape:
             real_logits = self._judge("real", real)
             fake_logits = self._judge("fake", fake)
@@ -94,7 +95,7 @@ class DCGAN(Latent, Variant):
 
     def _simultaneous(self, real: tf.Tensor, latents: tf.Tensor) -> dict[str, tf.Tensor]:
         with tf.GradientTape(persistent=True) as tape:
-            fake = self.generator(latents, training=True)
+            fake = self._paint(latents)
             real_logits = self._judge("real", real)
             fake_logits = self._judge("fake", fake)
             d_loss = losses.discriminator_minimax(real_logits, fake_logits)
@@ -103,8 +104,14 @@ class DCGAN(Latent, Variant):
         g_norm = self.minimize("generator", tape, g_loss)
         return self._report(real_logits, fake_logits, d_loss, g_loss, d_norm, g_norm)
 
+    # The scopes are for dropout, which the paper's networks do not have but other networks may.
+
+    def _paint(self, latents: tf.Tensor) -> tf.Tensor:
+        with self.noise.scope("generator", self.step):
+            return self.generator(latents, training=True)
+
     def _judge(self, stream: str, pictures: tf.Tensor) -> tf.Tensor:
-        with self.noise.scope(stream, self.step):  # for dropout, which the paper's networks do not have but others do
+        with self.noise.scope(stream, self.step):
             return self.discriminator(pictures, training=True)
 
     def _report(self, real_logits, fake_logits, d_loss, g_loss, d_norm, g_norm) -> dict[str, tf.Tensor]:

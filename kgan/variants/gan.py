@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from kgan import losses
-from kgan.errors import require_choice, require_positive
+from kgan.errors import require_choice, require_positive, require_share
 from kgan.networks import mlp
 from kgan.optimizers import SGD, ExponentialDecay
 from kgan.priors import Uniform
@@ -31,11 +31,11 @@ class GAN(Latent, Variant):
             minimises log(1 - D(G(z))), as in Algorithm 1.
         generator_learning_rate: of SGD, at the start.
         discriminator_learning_rate: of SGD, at the start.
-        decay: the learning rates are divided by this each step ...
+        decay: a learning rate is divided by this at each update of its player ...
         minimum_learning_rate: ... down to this.
         momentum: of SGD, at the start.
         final_momentum: of SGD, at the end of its linear growth.
-        momentum_steps: length of that growth: 250 epochs of 50,000 images.
+        momentum_steps: length of that growth in updates: 250 epochs of 50,000 images.
         seed: of every random number that training draws.
     """
 
@@ -69,6 +69,9 @@ class GAN(Latent, Variant):
     ):
         super().__init__(image_shape, seed)
         require_positive(latent_dim=latent_dim, width=width, k=k, momentum_steps=momentum_steps, decay=decay)
+        require_positive(generator_learning_rate=generator_learning_rate)
+        require_positive(discriminator_learning_rate=discriminator_learning_rate)
+        require_share(momentum=momentum, final_momentum=final_momentum)
         require_choice("generator_loss", generator_loss, ("non-saturating", "minimax"))
         self.latent_dim = latent_dim
         self.width = width

@@ -53,6 +53,15 @@ def test_a_step_moves_every_variable_of_every_player(name):
     assert len(owned) == len(set(owned))
 
 
+def test_networks_are_in_training_mode(name):
+    model = make(name)
+    statistics = [v for player in model.players for n in player.networks for v in n.non_trainable_variables]
+    before = values(statistics)
+    train(model)
+    after = values(statistics)
+    assert [path for path in before if np.array_equal(before[path], after[path])] == []
+
+
 def test_an_update_moves_one_player_only(name):
     for mover in (player.name for player in make(name).players):
         model = make(name)
@@ -168,6 +177,13 @@ def test_floats_give_the_same_step_as_bytes(name):
 def test_fit_refuses_what_are_no_images(name, images, message):
     with pytest.raises(InputError, match=message):
         make(name).fit(tf.data.Dataset.from_tensors(images), verbose=0)
+
+
+def test_arrays_are_looked_at_whole(name):
+    images = np.zeros((300, *SHAPE), "float32")
+    images[299, 0, 0, 0] = 255.0
+    with pytest.raises(InputError, match="float32 from 0 to 255"):
+        make(name).fit(images, batch_size=4, verbose=0)
 
 
 def test_optimizers_must_fit_the_players(name):

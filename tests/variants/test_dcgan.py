@@ -37,7 +37,17 @@ def test_the_generator_sees_the_new_discriminator_only_when_alternating(update):
     judge = new_w if update == "alternating" else w
     new_v = v + 0.3 * z.T @ ((1 - sigmoid(z @ v @ judge)) @ judge.T) / 4
 
-    model.train_step(tf.constant(data))
+    logs = model.train_step(tf.constant(data))
+    fake_d, real_d, judged = sigmoid(z @ v @ w), sigmoid(real @ w), sigmoid(z @ v @ judge)
+    expected = {
+        "discriminator_loss": -np.log(real_d).mean() - np.log(1 - fake_d).mean(),
+        "generator_loss": -np.log(judged).mean(),
+        "p_real": real_d.mean(),
+        "p_fake": fake_d.mean(),
+        "discriminator_gradient_norm": np.linalg.norm(new_w - w) / 0.5,
+        "generator_gradient_norm": np.linalg.norm(new_v - v) / 0.3,
+    }
+    assert {name: float(log) for name, log in logs.items()} == pytest.approx(expected, rel=1e-4)
     np.testing.assert_allclose(model.discriminator.trainable_variables[0], new_w, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(model.generator.trainable_variables[0], new_v, rtol=1e-4, atol=1e-6)
 
