@@ -318,11 +318,13 @@ def _client(tracking_uri: str):
 
 
 def _experiment_id(client, tracking_uri: str, name: str) -> str:
-    found = client.get_experiment_by_name(name)
+    found = client.get_experiment_by_name(name) if name else None
     if found is not None:
         return found.experiment_id
     # With a local database MLflow would put artifacts under the current directory: they belong to the runs' folder.
     local = tracking_uri.startswith("sqlite:")
+    if not name or (local and pathlib.PurePath(name).parts != (name,)) or name == "..":
+        raise InputError(f"--experiment: got {name!r}, expected a name that can be a folder's")
     return client.create_experiment(name, (ROOT / "artifacts" / name).resolve().as_uri() if local else None)
 
 
@@ -336,6 +338,8 @@ def _absolute(tracking_uri: str) -> str:
 def _tracker_errors(tracking_uri: str) -> Iterator[None]:
     try:
         yield
+    except InputError:
+        raise
     except Exception as error:
         raise InputError(f"--tracking-uri: {tracking_uri} does not work ({_first_line(error)})") from error
 

@@ -232,6 +232,12 @@ def test_runs_are_found_by_id_folder_and_tracker(workplace, tmp_path):
     assert (fetched / "weights.safetensors").read_text() == "weights.safetensors"
 
 
+@pytest.mark.parametrize("name", ["", "..", "../../outside", "/tmp/outside", "a/b"])
+def test_artifacts_cannot_leave_their_folder(workplace, name):
+    with pytest.raises(InputError, match="--experiment: got"):
+        tracking.start_run(tracking.default_tracking_uri(), name, "x", print)
+
+
 def test_artifacts_of_a_local_database_lie_with_the_runs(workplace):
     with start() as run:
         pass
