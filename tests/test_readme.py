@@ -46,7 +46,8 @@ def test_commands_are_understood(words, tmp_path, monkeypatch):
     file = options.read_config("experiment.yaml") if "--config" in arguments else {}
     assert set(file) <= {parameter.name for parameter in command.params}
     with command.make_context(name, arguments, default_map=file) as context:
-        assert all(value is not None for value in options.given(context).values())
+        said = {word.removeprefix("--").replace("-", "_") for word in arguments if word.startswith("--")}
+        assert set(options.given(context)) == said | set(file)
 
 
 def test_pictures_are_there_and_small():
