@@ -45,7 +45,7 @@ def test_commands_are_understood(words, tmp_path, monkeypatch):
     command = fixed[name] if name in fixed else train.command(variant)
     file = options.read_config("experiment.yaml") if "--config" in arguments else {}
     assert set(file) <= {parameter.name for parameter in command.params}
-    with command.make_context(name, arguments, default_map=file) as context:
+    with command.make_context(name, list(arguments), default_map=file) as context:
         said = {word.removeprefix("--").replace("-", "_") for word in arguments if word.startswith("--")}
         assert set(options.given(context)) == said | set(file)
 
