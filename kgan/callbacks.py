@@ -1,16 +1,51 @@
-"""Keras callbacks that write a run while it trains."""
+"""Keras callbacks that watch and write a run while it trains. The step is the model's own: epochs do not matter."""
 
 import sys
 import time
 from collections.abc import Callable
 
 import keras
+import numpy as np
 from tqdm import tqdm
 
 from kgan import images
+from kgan.errors import RunError
+from kgan.interrupts import Interrupts
 from kgan.tracking import Run
+from kgan.variants.base import Variant
 
 _SECONDS_PER_LINE = 10
+
+
+class NonFiniteError(RunError):
+    """A step made a measure or a weight NaN or infinite."""
+
+
+class Finite(keras.callbacks.Callback):
+    """Stops the training within the step that made a measure or a weight NaN or infinite.
+
+    Raises:
+        NonFiniteError: it names the step, the measures, the network and the tensor.
+    """
+
+    def on_train_batch_end(self, batch, logs=None):
+        if logs["finite"]:
+            return
+        found = nonfinite(self.model, logs)
+        if found:  # else the sum of huge but finite weights was too large
+            raise NonFiniteError(f"step {_step(self.model)} made numbers that are not finite: {'; '.join(found)}")
+
+
+def nonfinite(model: Variant, measures: dict[str, float]) -> list[str]:
+    """What is NaN or infinite: "MEASURE is nan" of each measure, "NETWORK: TENSOR and N more of M" of each network."""
+    found = [f"{name} is {value:g}" for name, value in measures.items() if not np.isfinite(value)]
+    networks = {id(network): network for player in model.players for network in player.networks}
+    for network in networks.values():
+        broken = [v.path for v in network.variables if not np.isfinite(np.asarray(v.value)).all()]
+        if broken:
+            others = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+            found.append(f"{network.name}: {broken[0]}{others} of {len(network.variables)} tensors")
+    return found
 
 
 class Measures(keras.callbacks.Callback):
@@ -19,67 +54,109 @@ class Measures(keras.callbacks.Callback):
     Args:
         run: where to.
         every: steps of a window.
+        last: the step after which the training ends, and the last window with it.
         rows: images of a step.
         show: called with (step, values) after each window.
     """
 
-    def __init__(self, run: Run, every: int, rows: int, show: Callable[[int, dict[str, float]], None]):
+    def __init__(self, run: Run, every: int, last: int, rows: int, show: Callable[[int, dict[str, float]], None]):
         super().__init__()
         self.run = run
         self.every = every
+        self.last = last
         self.rows = rows
         self.show = show
 
     def on_train_begin(self, logs=None):
-        self.first = self.last = int(self.model.step.numpy())
+        self.begun = _step(self.model)
         self.time = time.monotonic()
 
     def on_train_batch_end(self, batch, logs=None):
-        step = self.first + batch + 1
-        if step % self.every and batch + 1 != self.params["steps"]:
+        step = _step(self.model)
+        if step % self.every and step != self.last:
             return
-        values = {name: float(value) for name, value in logs.items()}
+        values = {name: float(logs[name]) for name in self.model.measures}
         now = time.monotonic()
-        values["images_per_second"] = self.rows * (step - self.last) / (now - self.time)
+        values["images_per_second"] = self.rows * (step - self.begun) / (now - self.time)
         self.run.log_metrics(step, values)
         self.model.reset_metrics()
-        self.last, self.time = step, now
+        self.begun, self.time = step, now
         self.show(step, values)
 
 
 class Samples(keras.callbacks.Callback):
     """Logs the model's grid before the first step, every `every` steps and after the last."""
 
-    def __init__(self, run: Run, every: int):
+    def __init__(self, run: Run, every: int, last: int):
         super().__init__()
         self.run = run
         self.every = every
+        self.last = last
 
     def on_train_begin(self, logs=None):
-        self.first = int(self.model.step.numpy())
-        self._log(self.first)
+        self._log(_step(self.model))
 
     def on_train_batch_end(self, batch, logs=None):
-        step = self.first + batch + 1
-        if step % self.every == 0 or batch + 1 == self.params["steps"]:
+        step = _step(self.model)
+        if step % self.every == 0 or step == self.last:
             self._log(step)
 
     def _log(self, step: int) -> None:
-        tile = self.model.image_shape[1]
-        self.run.log_image("samples", step, images.to_pil(images.enlarge(self.model.grid(), tile)))
+        if not self.run.has("samples", step):
+            tile = self.model.image_shape[1]
+            self.run.log_image("samples", step, images.to_pil(images.enlarge(self.model.grid(), tile)))
+
+
+class Saves(keras.callbacks.Callback):
+    """Saves every `every` steps, after the last and when asked to stop; then raises KeyboardInterrupt.
+
+    The last callback of a list: what the others do in a step is part of what is saved.
+
+    Args:
+        save: called without arguments.
+        every: steps between two calls.
+        last: the step after which the training ends.
+        interrupts: whether somebody asked to stop.
+    """
+
+    def __init__(self, save: Callable[[], object], every: int, last: int, interrupts: Interrupts):
+        super().__init__()
+        self.save = save
+        self.every = every
+        self.last = last
+        self.interrupts = interrupts
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = _step(self.model)
+        if step % self.every == 0 or step == self.last or self.interrupts.asked:
+            self.save()
+        if step != self.last:
+            self.interrupts.heed()
 
 
 class Progress(keras.callbacks.Callback):
-    """A bar with the time left on a terminal; elsewhere a line now and then."""
+    """A bar with the time left on a terminal; elsewhere a line now and then.
+
+    Args:
+        last: the step after which the training ends.
+    """
+
+    def __init__(self, last: int):
+        super().__init__()
+        self.last = last
+        self.bar = None
 
     def on_train_begin(self, logs=None):
+        self.close()
         self.start = time.monotonic()
+        self.begun = _step(self.model)
         self.shown = 0.0
-        self.bar = tqdm(total=self.params["steps"], unit="step", dynamic_ncols=True) if sys.stderr.isatty() else None
+        if sys.stderr.isatty():
+            self.bar = tqdm(total=self.last, initial=self.begun, unit="step", dynamic_ncols=True)
 
     def on_train_batch_end(self, batch, logs=None):
         if self.bar is not None:
-            self.bar.update(batch + 1 - self.bar.n)
+            self.bar.update(_step(self.model) - self.bar.n)
 
     def on_train_end(self, logs=None):
         self.close()
@@ -94,7 +171,11 @@ class Progress(keras.callbacks.Callback):
         text = "  ".join(f"{name} {value:.4g}" for name, value in values.items() if "norm" not in name)
         if self.bar is not None:
             self.bar.set_postfix_str(text)
-        elif time.monotonic() - self.shown > _SECONDS_PER_LINE or step == self.params["steps"]:
+        elif time.monotonic() - self.shown > _SECONDS_PER_LINE or step == self.last:
             self.shown = time.monotonic()
-            left = (self.shown - self.start) / step * (self.params["steps"] - step)
-            print(f"step {step}/{self.params['steps']}  {text}  ETA {tqdm.format_interval(left)}", flush=True)
+            left = (self.shown - self.start) / (step - self.begun) * (self.last - step)
+            print(f"step {step}/{self.last}  {text}  ETA {tqdm.format_interval(left)}", flush=True)
+
+
+def _step(model: Variant) -> int:
+    return int(model.step.numpy())

@@ -1,74 +1,154 @@
-"""Weights on disk, and the model that a run's folder describes."""
+"""Checkpoints as files: written whole or not at all, checked before they are believed. No TensorFlow in here.
 
+A checkpoint is one safetensors file, so that nothing in it is ever executed. Its header says what every array is
+before a byte of one is read, which configuration it belongs to and on what machine it was made; a digest covers all.
+"""
+
+import dataclasses
+import hashlib
 import json
 import pathlib
+import re
 
-import keras
 import numpy as np
 import safetensors
 import safetensors.numpy
 
-from kgan import variants
-from kgan.errors import InputError
+from kgan.errors import InputError, RunError
 from kgan.files import write_atomic
-from kgan.variants.base import Variant
 
-CONFIG = "config.json"
-WEIGHTS = "weights.safetensors"
-
-
-def save_weights(model: Variant, path: pathlib.Path) -> None:
-    """Writes every variable of the model (trainable or not, the step too) as a safetensors file: no code inside."""
-    arrays = {name: np.asarray(variable.value) for name, variable in _named(model).items()}
-    write_atomic(path, safetensors.numpy.save(arrays))
+_FORMAT = "kgan checkpoint 1"
+_TEXTS = {"format", "step", "configuration", "environment", "sha256"}
 
 
-def load_weights(model: Variant, path: pathlib.Path) -> None:
-    """Reads what `save_weights` wrote.
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """The state of a training after a step.
+
+    Attributes:
+        step: how many steps it has done.
+        configuration: everything the run depends on, as JSON text.
+        environment: what its last bits depend on besides (versions, processor ...), as JSON text.
+        arrays: the state, by name.
+    """
+
+    step: int
+    configuration: str
+    environment: str
+    arrays: dict[str, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class Header:
+    """What the beginning of a checkpoint's file says.
+
+    `shapes` gives the shape and safetensors type of each array. Checkpoints of one digest hold the same state.
+    """
+
+    step: int
+    configuration: str
+    environment: str
+    digest: str
+    shapes: dict[str, tuple[tuple[int, ...], str]]
+
+
+def path(folder: pathlib.Path, step: int) -> pathlib.Path:
+    """Where the checkpoint of a step lies in the folder of checkpoints."""
+    return folder / f"step-{step:07d}.safetensors"
+
+
+def steps(folder: pathlib.Path) -> list[int]:
+    """The steps there are checkpoints of, ascending."""
+    matches = (re.fullmatch(r"step-(\d+)\.safetensors", file.name) for file in folder.glob("step-*.safetensors"))
+    return sorted(int(match[1]) for match in matches if match)
+
+
+def write(folder: pathlib.Path, checkpoint: Checkpoint, keep: int) -> pathlib.Path:
+    """Writes a checkpoint; once it lies safe on the disk, all but the newest `keep` are deleted.
 
     Raises:
-        InputError: the file is missing, damaged, or of another model.
+        RunError: the disk is full, the folder cannot be written ...
     """
+    place = path(folder, checkpoint.step)
+    about = {
+        "format": _FORMAT,
+        "step": str(checkpoint.step),
+        "configuration": checkpoint.configuration,
+        "environment": checkpoint.environment,
+    }
+    about["sha256"] = _digest(about, checkpoint.arrays)
     try:
-        arrays = safetensors.numpy.load(path.read_bytes())
-    except FileNotFoundError:
-        raise InputError(f"--run: {path} is missing: this run has not saved its weights") from None
-    except safetensors.SafetensorError as error:
-        raise InputError(f"--run: {path} is damaged ({error})") from None
-    expected = _named(model)
-    if {name: a.shape for name, a in arrays.items()} != {name: tuple(v.shape) for name, v in expected.items()}:
-        raise InputError(f"--run: {path} holds the weights of another model than {CONFIG} beside it describes")
-    for name, variable in expected.items():
-        variable.assign(arrays[name])
+        folder.mkdir(exist_ok=True)
+        write_atomic(place, safetensors.numpy.save(checkpoint.arrays, about))
+        for step in steps(folder)[:-keep]:
+            path(folder, step).unlink()
+    except OSError as error:
+        left = [step for step in steps(folder) if step != checkpoint.step]
+        stands = f"the one of step {left[-1]} stands" if left else "there is no earlier one"
+        raise RunError(f"the checkpoint {place} cannot be written ({error.strerror}); {stands}") from error
+    return place
 
 
-def _named(model: Variant) -> dict[str, keras.Variable]:
-    """The variables by a name of their own: paths alone repeat, as Keras leaves the network's name out of them."""
-    return {f"{i:04d}/{variable.path}": variable for i, variable in enumerate(model.variables)}
+def clean(folder: pathlib.Path) -> None:
+    """Deletes what processes that were killed while they wrote have left."""
+    for left in folder.glob(".step-*"):
+        left.unlink(missing_ok=True)
 
 
-def load_config(folder: pathlib.Path) -> dict:
-    """The resolved configuration of a run.
+def read_header(place: pathlib.Path) -> Header:
+    """Reads what a checkpoint is, and no array. The sizes it gives have been held against that of the file.
 
     Raises:
-        InputError: the folder has none, or it is not one of this program's.
+        InputError: the file is missing, damaged or no checkpoint.
     """
-    path = folder / CONFIG
-    try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-        config["variant"], config["recipe"], config["seed"], config["precision"], config["data"]["image_shape"]
-    except FileNotFoundError:
-        raise InputError(f"--run: {folder} is no run: it has no {CONFIG}") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"--run: {path} is damaged ({type(error).__name__}: {error})") from None
-    return config
+    with _damage(place), safetensors.safe_open(place, framework="numpy") as file:
+        about = _about(file)
+        parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, no mapping
+        shapes = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in parts.items()}
+        return Header(int(about["step"]), about["configuration"], about["environment"], about["sha256"], shapes)
 
 
-def load_model(folder: pathlib.Path) -> Variant:
-    """Makes the model of a run and gives it the weights that the run ended with."""
-    config = load_config(folder)
-    keras.config.set_dtype_policy(config["precision"])
-    recipe = {"seed": config["seed"], **config["recipe"]}
-    model = variants.load(config["variant"])(tuple(config["data"]["image_shape"]), **recipe)
-    load_weights(model, folder / WEIGHTS)
-    return model
+def read(place: pathlib.Path) -> Checkpoint:
+    """Reads a checkpoint whole, and checks its digest.
+
+    Raises:
+        InputError: the file is missing, damaged or no checkpoint.
+    """
+    with _damage(place), safetensors.safe_open(place, framework="numpy") as file:
+        about = _about(file)
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if _digest(about, arrays) != about["sha256"]:
+            raise ValueError("its content is not what was written")
+        return Checkpoint(int(about["step"]), about["configuration"], about["environment"], arrays)
+
+
+class _damage:  # noqa: N801, used as a function is
+    """Tells whatever a file that is none of ours, or half of one, makes a reader raise."""
+
+    def __init__(self, place: pathlib.Path):
+        self.place = place
+
+    def __enter__(self) -> None:
+        if not self.place.is_file():
+            raise InputError(f"--checkpoint: {self.place} is missing")
+
+    def __exit__(self, kind, error, trace) -> None:
+        if isinstance(error, safetensors.SafetensorError | ValueError | KeyError | OSError):
+            raise InputError(f"--checkpoint: {self.place} is damaged or no checkpoint ({error})") from error
+
+
+def _about(file) -> dict[str, str]:
+    about = file.metadata() or {}
+    if set(about) != _TEXTS or about["format"] != _FORMAT:
+        raise ValueError("it was not written by this program")
+    return about
+
+
+def _digest(about: dict[str, str], arrays: dict[str, np.ndarray]) -> str:
+    """SHA-256 over every text but the digest itself and over every array with its name, type and shape."""
+    texts = {name: text for name, text in about.items() if name != "sha256"}
+    sha = hashlib.sha256(json.dumps(texts, sort_keys=True).encode())
+    for name, array in sorted(arrays.items()):
+        sha.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        sha.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8))
+    return sha.hexdigest()

@@ -1,4 +1,4 @@
-"""The one exception that means: the input is wrong, not the program."""
+"""The exceptions that are no bugs: the input is wrong, or a run cannot go on."""
 
 import difflib
 from collections.abc import Iterable
@@ -8,6 +8,14 @@ class InputError(ValueError):
     """Something a person gave (an argument, a file, a data set) cannot be used.
 
     The message is one line that names the argument, what came and what is expected. Commands print it without a
+    traceback and leave with a non-zero exit code.
+    """
+
+
+class RunError(RuntimeError):
+    """A run cannot go on: its numbers are not finite any more, or its folder cannot be written.
+
+    The message is one line that says what happened, what is left and what to do. Commands print it without a
     traceback and leave with a non-zero exit code.
     """
 

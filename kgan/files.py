@@ -13,7 +13,13 @@ def _umask() -> int:
 
 
 def write_atomic(path: pathlib.Path, content: bytes) -> None:
-    """Writes a file under a temporary name beside its place, syncs it to disk and renames it."""
+    """Writes a file under a temporary name beside its place, syncs it to disk and renames it.
+
+    A process killed in between leaves `.NAME.*` beside the place, and what stood there before.
+
+    Raises:
+        OSError: the file cannot be written; nothing is left of the attempt.
+    """
     handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as file:
@@ -26,3 +32,14 @@ def write_atomic(path: pathlib.Path, content: bytes) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: pathlib.Path) -> None:
+    """Makes a rename last through a power cut, where the system can (Windows cannot open a folder)."""
+    with contextlib.suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

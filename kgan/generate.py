@@ -13,6 +13,7 @@ _MILLISECONDS = 60  # of a frame
 
 def generate(
     run: str,
+    checkpoint: str = "last",
     num: int = 16,
     seed: int = 0,
     output: str = "generated",
@@ -24,6 +25,7 @@ def generate(
 
     Args:
         run: id or folder of the run.
+        checkpoint: step of the checkpoint to take, or last.
         num: how many images.
         seed: of the latents.
         output: folder for seed-S-00000.png, seed-S-00001.png ...
@@ -32,9 +34,9 @@ def generate(
         truncation: share of the prior's range to draw latents from, above 0 and up to 1.
     """
     options.load_tensorflow()
-    from kgan import checkpoints, images, tracking
+    from kgan import images, state, tracking
 
-    model = checkpoints.load_model(tracking.find_run(run))
+    model = state.load_model(tracking.find_run(run), checkpoint)
     pictures = model.generate(num, seed, truncation)
     folder = pathlib.Path(output)
     try:

@@ -17,6 +17,7 @@ import tensorflow as tf
 
 PHILOX = 1  # tf.random.Algorithm.PHILOX; "auto" picks another generator under XLA
 _BLOCK = 4  # numbers that one Philox counter value yields
+_STEPS = 2**48  # more than a run will ever do: where the steps of the next branch begin
 
 _current = threading.local()
 
@@ -28,10 +29,13 @@ class Noise:
 
     Args:
         seed: any integer.
+        branch: integer scalar or variable; another branch draws other numbers. A run that went back to an earlier step
+            takes another one, so as not to meet the same fate.
     """
 
-    def __init__(self, seed: int):
+    def __init__(self, seed: int, branch: tf.Tensor | int = 0):
         self.seed = int(seed)
+        self.branch = branch
 
     def uniform(self, stream: str, step: tf.Tensor | int, shape: Sequence[int], first_row: tf.Tensor | int = 0):
         """Draws uniform numbers, row i of which belongs to the global row `first_row + i`.
@@ -73,7 +77,8 @@ class Noise:
         rows, row_shape = shape[0], tuple(shape[1:])
         size = math.prod(row_shape)
         blocks = -(-size // _BLOCK)
-        counter = tf.stack([tf.cast(first_row, tf.uint64) * blocks, tf.cast(step, tf.uint64)])
+        moment = tf.cast(step, tf.uint64) + tf.cast(self.branch, tf.uint64) * _STEPS
+        counter = tf.stack([tf.cast(first_row, tf.uint64) * blocks, moment])
         bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
             shape=[rows, blocks * _BLOCK], key=[self._key(stream)], counter=counter, alg=PHILOX, dtype=tf.int32
         )

@@ -16,7 +16,7 @@ import click
 import docstring_parser
 import yaml
 
-from kgan.errors import InputError, near_misses
+from kgan.errors import InputError, RunError, near_misses
 
 
 def from_signature(target: Callable, skip: tuple[str, ...] = ()) -> list[click.Option]:
@@ -115,22 +115,25 @@ def load_tensorflow() -> None:
 
 @contextlib.contextmanager
 def command_line() -> Iterator[None]:
-    """Leaves the process as commands should: 0 done, 1 a bug, 2 wrong input, 130 or 143 stopped by a signal.
+    """Leaves the process as commands should.
 
-    Wrong input is one line on stderr; only a bug shows a traceback.
+    0 done, 1 a bug, 2 wrong input, 3 a run that cannot go on, 130 or 143 stopped by Ctrl-C or SIGTERM. Wrong input and
+    a failed run are one line on stderr; only a bug shows a traceback.
     """
     try:
         yield
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.ClickException as error:
-        _fail(error.format_message())
+        _fail(error.format_message(), 2)
     except InputError as error:
-        _fail(str(error))
+        _fail(str(error), 2)
+    except RunError as error:
+        _fail(str(error), 3)
     except KeyboardInterrupt as stop:
         sys.exit(143 if "SIGTERM" in stop.args else 130)
 
 
-def _fail(message: str) -> typing.NoReturn:
+def _fail(message: str, code: int) -> typing.NoReturn:
     click.echo(f"error: {' '.join(message.split())}", err=True)
-    sys.exit(2)
+    sys.exit(code)

@@ -3,6 +3,9 @@
 import dataclasses
 from typing import Literal
 
+# What may change when a run is resumed: none of it decides what a step computes.
+FREE = ("steps", "sample_every", "log_every", "checkpoint_every", "keep", "on_nonfinite", "tracking_uri")
+
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
@@ -11,7 +14,8 @@ class Settings:
     Args:
         variant: the system to train.
         data: digits, mnist, fashion_mnist, cifar10, tfds:NAME[/CONFIG], or the path of a folder, .npz or .tar(.gz).
-        steps: train steps (one: k discriminator updates and a generator update); the recipe's where none is given.
+        steps: train steps in all (one: k discriminator updates and a generator update); the recipe's where none is
+            given.
         batch_size: images of one update; the recipe's where none is given.
         seed: of everything random: initial weights, latents, dropout, the order of the data.
         image_size: side of the images, a multiple of 4 from 8 to 256; the data set's own where none is given.
@@ -20,6 +24,10 @@ class Settings:
         skip_bad: train without pictures that cannot be read instead of refusing.
         sample_every: steps between two grids of samples.
         log_every: steps over which measures are averaged and logged.
+        checkpoint_every: steps between two checkpoints, from which --resume goes on.
+        keep: how many checkpoints are kept, the newest ones.
+        on_nonfinite: where a loss or weight is NaN or infinite, stop, or once roll back to the last checkpoint and
+            draw other noise from there.
         precision: number format of the networks; auto is float32.
         jit: compile the step with XLA; auto is on with a GPU and off without.
         tracking_uri: of MLflow; MLFLOW_TRACKING_URI or sqlite:///mlruns/mlflow.db where none is given.
@@ -37,6 +45,9 @@ class Settings:
     skip_bad: bool = False
     sample_every: int = 500
     log_every: int = 50
+    checkpoint_every: int = 1000
+    keep: int = 2
+    on_nonfinite: Literal["stop", "rollback"] = "stop"
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     jit: Literal["auto", "on", "off"] = "auto"
     tracking_uri: str | None = None

@@ -18,8 +18,11 @@ def command(variant: str | None) -> click.Command:
     sets = "\n".join(f"  {name:<14} {text}" for name, text in pipelines.SOURCES.items())
     epilog = f"\b\nvariants (--variant NAME --help lists the options of its recipe):\n{listed}\n\n\b\ndata:\n{sets}"
     if variant is not None:
-        parameters += options.from_signature(variants.load(variant), skip=variants.NOT_IN_RECIPE)
+        skip = (*variants.NOT_IN_RECIPE, variants.TOTAL_STEPS)
+        parameters += options.from_signature(variants.load(variant), skip=skip)
     parameters.append(click.Option(["--config"], metavar="FILE", help="a YAML file of `option: value` lines"))
+    text = "go on with a run after its last checkpoint: its id, its folder, or latest (the newest unfinished one)"
+    parameters.append(click.Option(["--resume"], metavar="RUN", help=text))
     text = "Trains a GAN and tracks it with MLflow. Without options: DCGAN on scikit-learn's digits."
     return click.Command("train", callback=_train, params=parameters, help=text, epilog=epilog)
 
@@ -30,8 +33,12 @@ def _train(context: click.Context, **_: object) -> None:
 
     given = options.given(context)
     given.pop("config", None)
-    settings = {name: given.pop(name) for name in list(given) if name in Settings.__dataclass_fields__}
-    run = training.train(Settings(**settings), recipe=given)
+    resumed = given.pop("resume", None)
+    if resumed is None:
+        settings = {name: given.pop(name) for name in list(given) if name in Settings.__dataclass_fields__}
+        run = training.train(Settings(**settings), recipe=given)
+    else:
+        run = training.resume(resumed, given)
     uv = "uv run " if "UV" in os.environ else ""
     print(f"\npictures: {run.folder / 'samples'}")
     server = run.tracking_uri.startswith("http")
@@ -43,17 +50,25 @@ def _train(context: click.Context, **_: object) -> None:
 def main(argv: list[str]) -> None:
     """Reads the arguments in two passes: the variant, then the options it has."""
     first = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--variant", nargs="?")  # a missing value is told by the second pass
-    first.add_argument("--config", nargs="?")
+    for name in ("--variant", "--config", "--resume"):
+        first.add_argument(name, nargs="?")  # a missing value is told by the second pass
     named, _ = first.parse_known_args(argv)
     config = options.read_config(named.config) if named.config else {}
-    variant = named.variant or config.get("variant")
+    resumed = named.resume or config.get("resume")
+    variant = _variant_of(resumed) if resumed else named.variant or config.get("variant")
     if variant is None and "--help" not in argv:
         variant = Settings.variant
     if variant is not None:
         variants.check_name(variant)
         options.load_tensorflow()
     options.invoke(command(variant), argv, config)
+
+
+def _variant_of(run: str) -> str:
+    from kgan import configuration, tracking
+
+    options.load_tensorflow()
+    return configuration.load(tracking.find_own_run(run)).settings.variant
 
 
 if __name__ == "__main__":

@@ -1,29 +1,24 @@
-"""From settings to a finished run."""
+"""From settings to a finished run, in one go or several."""
 
 import contextlib
 import dataclasses
-import importlib.metadata
+import functools
 import json
 import pathlib
-import platform
-import signal
-import subprocess
-from collections.abc import Iterator
 
 import keras
-import psutil
 import tensorflow as tf
 
 import pipelines
-from kgan import checkpoints, tracking, variants
-from kgan.callbacks import Measures, Progress, Samples
+from kgan import checkpoints, configuration, environment, state, tracking, variants
+from kgan.callbacks import Finite, Measures, NonFiniteError, Progress, Samples, Saves
+from kgan.configuration import Configuration
 from kgan.errors import InputError
-from kgan.files import write_atomic
-from kgan.settings import Settings
+from kgan.interrupts import Interrupts
+from kgan.journal import Journal
+from kgan.settings import FREE, Settings
 from kgan.variants.base import Variant
 from pipelines.images import Images
-
-_PACKAGES = ("kgan", "keras", "tensorflow", "numpy", "mlflow")
 
 
 def train(settings: Settings, recipe: dict[str, object]) -> tracking.Run:
@@ -38,44 +33,73 @@ def train(settings: Settings, recipe: dict[str, object]) -> tracking.Run:
 
     Raises:
         InputError: something in the settings, the recipe or the data cannot be used.
+        RunError: numbers are not finite any more, or the run's folder cannot be written.
+        KeyboardInterrupt: Ctrl-C or SIGTERM; a checkpoint has been written.
     """
-    variant = variants.load(settings.variant)
-    data = pipelines.load(settings.data, settings.image_size, load_size=settings.load_size, skip_bad=settings.skip_bad)
-    settings, recipe = resolve(settings, recipe, variant, data)
-    for note in data.notes:
-        print(f"{data.name}: {note}")
-
-    print(
-        f"{settings.variant} on {data.name}: {len(data.images)} images of {'x'.join(map(str, data.image_shape))}, "
-        f"{settings.steps} steps of {settings.batch_size}, {settings.precision}, "
-        f"on {'GPU' if tf.config.list_physical_devices('GPU') else 'CPU'}"
-    )
-    keras.utils.set_random_seed(settings.seed)
-    keras.config.set_dtype_policy(settings.precision)
-    model = variant(data.image_shape, seed=settings.seed, **recipe)
-    model.compile(jit_compile=settings.jit == "on")
-    rows = settings.batch_size * model.rounds_per_step
-    batches = data.batches(rows, settings.seed, flip=settings.flip)
-
-    for stale in tracking.repair_stale_runs():
-        print(f"run {stale} had died: its tracker has been told")
-    name = f"{settings.variant} {data.name}"
-    with _sigterm_interrupts(), tracking.start_run(settings.tracking_uri, settings.experiment, name, print) as run:
-        _describe(run, settings, recipe, data)
-        progress = Progress()
-        measures = Measures(run, settings.log_every, rows, progress.show)
-        callbacks = [measures, Samples(run, settings.sample_every), progress]
-        with contextlib.closing(progress):
-            model.fit(batches, steps_per_epoch=settings.steps, callbacks=callbacks, verbose=0)
-        checkpoints.save_weights(model, run.folder / checkpoints.WEIGHTS)
-        run.log_artifact(checkpoints.WEIGHTS)
+    data = _load(settings)
+    config = resolve(settings, recipe, data)
+    model = _compiled(config)
+    _batches(config, model, data, 0)  # says what is wrong before there is a run
+    _repair_others()
+    uri, experiment = config.settings.tracking_uri, config.settings.experiment
+    title = f"{settings.variant} {data.name}"
+    with Interrupts() as interrupts, tracking.start_run(uri, experiment, title, print) as run:
+        config.write(run.folder)
+        _describe(run, config, data)
+        _fit(run, config, model, data, interrupts)
     return run
 
 
-def resolve(
-    settings: Settings, recipe: dict[str, object], variant: type[Variant], data: Images
-) -> tuple[Settings, dict[str, object]]:
-    """Fills in what was not given: nothing is None or "auto" afterwards."""
+def resume(name: str, changes: dict[str, object]) -> tracking.Run:
+    """Goes on with a run from its newest checkpoint, as if it had never stopped: bit for bit.
+
+    That holds on the same processor, thread count and versions; where they differ a warning is printed.
+
+    Args:
+        name: id or folder of the run, or "latest".
+        changes: settings and hyper-parameters that were asked for, by name. Those in `kgan.settings.FREE` may differ
+            from the run's.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: the run is not there, damaged, live or done, or cannot be changed like that.
+        RunError, KeyboardInterrupt: as for `train`.
+    """
+    folder = tracking.find_own_run(name)
+    with tracking.locked(folder) as lock:
+        recorded = configuration.load(folder)
+        config = change(recorded, changes)
+        checkpoints.clean(folder / tracking.CHECKPOINTS)
+        data = _load(config.settings)
+        if data.digest != recorded.data["digest"]:
+            expected = f"expected the images the run was trained on ({recorded.data['digest']})"
+            raise InputError(f"--data {data.name}: got {data.digest}, {expected}")
+        model = _compiled(config)
+        known = checkpoints.steps(folder / tracking.CHECKPOINTS)
+        notes = _restore(model, folder, config) if known else ["it has no checkpoint yet"]
+        step = int(model.step.numpy())
+        _check_rest(folder, step, config.settings.steps)
+        _repair_others()
+        tracker = config.settings.tracking_uri if "tracking_uri" in changes else None
+        with Interrupts() as interrupts, tracking.open_run(folder, lock, tracker, print) as run:
+            for note in notes:
+                print(f"run {run.id}: {note}")
+            print(f"run {run.id} goes on after step {step}")
+            config.write(run.folder)
+            run.log_resumed(step)
+            if not run.has("data"):  # killed while it told of itself
+                _describe(run, config, data)
+            run.log_artifact(tracking.CONFIG)
+            run.log_tags({"resumed_after_step": str(step), "steps": str(config.settings.steps)})
+            _fit(run, config, model, data, interrupts)
+    return run
+
+
+def resolve(settings: Settings, recipe: dict[str, object], data: Images) -> Configuration:
+    """Fills in what was not given: nothing is "auto" afterwards, nor None where there is something to fill in."""
+    variant = variants.load(settings.variant)
     small = variant.small if data.small else {}
     defaults = {"steps": variant.steps, "batch_size": variant.batch_size, **small}
     gpu = bool(tf.config.list_physical_devices("GPU"))
@@ -90,74 +114,142 @@ def resolve(
         jit=auto["jit"] if settings.jit == "auto" else settings.jit,
         tracking_uri=settings.tracking_uri or tracking.default_tracking_uri(),
     )
-    for name in ("steps", "batch_size", "sample_every", "log_every"):
+    _check(settings)
+    arguments = variants.recipe(variant)
+    presets = {name: value for name, value in small.items() if name in arguments}
+    recipe = {**arguments, **presets, **recipe}
+    if variants.TOTAL_STEPS in arguments:
+        recipe[variants.TOTAL_STEPS] = settings.steps
+    if small:
+        resolved = {**dataclasses.asdict(settings), **recipe}
+        print(f"small preset of {data.name}:", ", ".join(f"{k} {resolved[k]}" for k in ("image_size", *small)))
+    about = {"name": data.name, "split": data.split, "size": len(data.images), "digest": data.digest}
+    about |= {"image_shape": data.image_shape, "class_names": data.class_names}
+    return Configuration(settings, recipe, about)
+
+
+def change(recorded: Configuration, changes: dict[str, object]) -> Configuration:
+    """The configuration of a run with what may change when it is resumed.
+
+    Args:
+        recorded: the run's.
+        changes: settings and hyper-parameters by name; None and "auto" ask for nothing.
+
+    Raises:
+        InputError: something is different that must not be; it shows what. Of the data the content is compared later.
+    """
+    changes = {name: value for name, value in changes.items() if value not in (None, "auto")}
+    known = {**dataclasses.asdict(recorded.settings), **recorded.recipe}
+    fixed = {name for name in changes if name not in (*FREE, "data") and changes[name] != known.get(name)}
+    if variants.TOTAL_STEPS in recorded.recipe and changes.get("steps", known["steps"]) != known["steps"]:
+        fixed.add("steps")  # a schedule falls over the steps that the run was started with
+    if fixed:
+        shown = ", ".join(f"--{n.replace('_', '-')} {changes[n]} (the run has {known.get(n)})" for n in sorted(fixed))
+        allowed = ", ".join(f"--{name.replace('_', '-')}" for name in FREE if name not in fixed)
+        raise InputError(f"--resume: got {shown}; of a run only {allowed} can change")
+    settings = dataclasses.replace(recorded.settings, **{n: v for n, v in changes.items() if n in (*FREE, "data")})
+    _check(settings)
+    return dataclasses.replace(recorded, settings=settings)
+
+
+def _check(settings: Settings) -> None:
+    for name in ("steps", "batch_size", "sample_every", "log_every", "checkpoint_every", "keep"):
         if getattr(settings, name) < 1:
             raise InputError(f"--{name.replace('_', '-')}: got {getattr(settings, name)}, expected at least 1")
     if not 0 <= settings.seed < 2**32:
         raise InputError(f"--seed: got {settings.seed}, expected 0 to {2**32 - 1}")
-    arguments = variants.recipe(variant)
-    presets = {name: value for name, value in small.items() if name in arguments}
-    recipe = {**arguments, **presets, **recipe}
-    if small:
-        resolved = {**dataclasses.asdict(settings), **recipe}
-        print(f"small preset of {data.name}:", ", ".join(f"{k} {resolved[k]}" for k in ("image_size", *small)))
-    return settings, recipe
 
 
-def _describe(run: tracking.Run, settings: Settings, recipe: dict[str, object], data: Images) -> None:
-    """Writes down everything the run depends on."""
-    about = {"name": data.name, "split": data.split, "size": len(data.images), "digest": data.digest}
-    about |= {"image_shape": data.image_shape, "class_names": data.class_names}
-    config = {**dataclasses.asdict(settings), "recipe": recipe, "data": about}
-    write_atomic(run.folder / checkpoints.CONFIG, json.dumps(config, indent=1).encode())
-    run.log_artifact(checkpoints.CONFIG)
-    run.log_params({**dataclasses.asdict(settings), **recipe, "data_size": about["size"], "data_digest": data.digest})
-    run.log_data(data.name, data.digest, {"num_images": about["size"], "image_shape": data.image_shape})
-    run.log_tags(_environment())
+def _load(settings: Settings) -> Images:
+    data = pipelines.load(settings.data, settings.image_size, load_size=settings.load_size, skip_bad=settings.skip_bad)
+    for note in data.notes:
+        print(f"{data.name}: {note}")
+    return data
 
 
-def _environment() -> dict[str, str]:
-    """Versions, code and hardware, as MLflow tags."""
-    tags = {f"version.{name}": importlib.metadata.version(name) for name in _PACKAGES}
-    gpus = [tf.config.experimental.get_device_details(d) for d in tf.config.list_physical_devices("GPU")]
-    memory = psutil.virtual_memory().total / 2**30
-    tags |= {
-        "version.python": platform.python_version(),
-        "hardware.cpu": _cpu_name(),
-        "hardware.cores": str(psutil.cpu_count()),
-        "hardware.memory": f"{memory:.0f} GiB",
-        "hardware.gpu": ", ".join(gpu.get("device_name", "unknown") for gpu in gpus) or "none",
-        "hardware.platform": platform.platform(),
-    }
-    return tags | _git_commit()
+def _compiled(config: Configuration) -> Variant:
+    keras.utils.set_random_seed(config.settings.seed)
+    model = state.build(config)
+    model.compile(jit_compile=config.settings.jit == "on")
+    return model
 
 
-def _cpu_name() -> str:
-    with contextlib.suppress(OSError):
-        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(
-            (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-        )
-    return platform.processor() or platform.machine()
+def _batches(config: Configuration, model: Variant, data: Images, first_step: int) -> tf.data.Dataset:
+    rows = config.settings.batch_size * model.rounds_per_step
+    return data.batches(rows, config.settings.seed, first_step, flip=config.settings.flip)
 
 
-def _git_commit() -> dict[str, str]:
-    command = ["git", "-C", str(pathlib.Path(__file__).parent), "rev-parse", "HEAD"]
-    with contextlib.suppress(OSError, subprocess.CalledProcessError):
-        commit = subprocess.run(command, capture_output=True, check=True, text=True).stdout.strip()
-        return {"mlflow.source.git.commit": commit}
-    return {}
+def _repair_others() -> None:
+    for stale in tracking.repair_stale_runs():
+        print(f"run {stale} had died: its tracker has been told")
 
 
-@contextlib.contextmanager
-def _sigterm_interrupts() -> Iterator[None]:
-    """SIGTERM ends the block as Ctrl-C does, so that the run is settled."""
+def _restore(model: Variant, folder: pathlib.Path, config: Configuration) -> list[str]:
+    """Gives the model the newest state that can be read; returns what a person should know of it."""
+    checkpoint, notes = state.restore_newest(model, folder, config)
+    then, now = json.loads(checkpoint.environment), environment.decisive()
+    for name in now:
+        if then.get(name) != now[name]:
+            changed = f"{name} was {then.get(name)} and is {now[name]}"
+            notes.append(f"warning: {changed}: the last digits may differ from those of a run that never stopped")
+    return notes
 
-    def interrupt(number, frame):
-        raise KeyboardInterrupt("SIGTERM")
 
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+def _check_rest(folder: pathlib.Path, step: int, steps: int) -> None:
+    if step > steps or (step == steps and Journal(folder).status == "FINISHED"):
+        raise InputError(f"--steps: the run {folder.name} has done {step} steps; got {steps}, expected more")
+
+
+def _describe(run: tracking.Run, config: Configuration, data: Images) -> None:
+    """Tells the tracker everything the run depends on."""
+    print(
+        f"{config.settings.variant} on {data.name}: {len(data.images)} images of "
+        f"{'x'.join(map(str, data.image_shape))}, {config.settings.steps} steps of {config.settings.batch_size}, "
+        f"{config.settings.precision}, on {'GPU' if tf.config.list_physical_devices('GPU') else 'CPU'}"
+    )
+    run.log_artifact(tracking.CONFIG)
+    extra = {"data_size": len(data.images), "data_digest": data.digest}
+    run.log_params({**dataclasses.asdict(config.settings), **config.recipe, **extra})
+    run.log_tags(environment.describe())
+    run.log_data(data.name, data.digest, {"num_images": len(data.images), "image_shape": data.image_shape})
+
+
+def _fit(run: tracking.Run, config: Configuration, model: Variant, data: Images, interrupts: Interrupts) -> None:
+    """Trains from the model's step to the last, saving on the way."""
+    settings = config.settings
+    save = functools.partial(state.save, model, run.folder, config, settings.keep)
+    if not checkpoints.steps(run.folder / tracking.CHECKPOINTS):
+        save()
+    progress = Progress(settings.steps)
+    rows = settings.batch_size * model.rounds_per_step
+    callbacks = [
+        Finite(),
+        Measures(run, settings.log_every, settings.steps, rows, progress.show),
+        Samples(run, settings.sample_every, settings.steps),
+        progress,
+        Saves(save, settings.checkpoint_every, settings.steps, interrupts),
+    ]
+    with contextlib.closing(progress):
+        while (step := int(model.step.numpy())) < settings.steps:
+            interrupts.heed()
+            batches = _batches(config, model, data, step)
+            try:
+                model.fit(batches, steps_per_epoch=settings.steps - step, callbacks=callbacks, verbose=0)
+            except NonFiniteError as error:
+                _roll_back(run, config, model, error)
+    run.log_artifact(str(state.find(run.folder, "last").relative_to(run.folder)))
+
+
+def _roll_back(run: tracking.Run, config: Configuration, model: Variant, error: NonFiniteError) -> None:
+    """Goes back to the last checkpoint and another branch of the noise; raises the error where that is not to be."""
+    run.log_tags({"nonfinite": str(error)})
+    branch = int(model.branch.numpy())
+    checkpoint, _ = state.restore_newest(model, run.folder, config)
+    if config.settings.on_nonfinite == "stop" or branch:
+        left = f"the checkpoint of step {checkpoint.step} is the last good one"
+        tried = "it had been rolled back before" if branch else "--on-nonfinite rollback goes back to it once"
+        raise NonFiniteError(f"{error}; {left}; {tried}; a lower learning rate may help") from error
+    model.branch.assign(1)
+    said = f"{error}; back to step {checkpoint.step}, from there with other noise"
+    run.log_tags({"rollback": said})
+    print(f"run {run.id}: {said}")

@@ -11,7 +11,7 @@ import mlflow
 import pytest
 from PIL import Image
 
-from kgan import tracking
+from kgan import sender, tracking
 from kgan.errors import InputError
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
@@ -81,8 +81,8 @@ def test_how_a_run_ends(workplace, error, status):
 
 def test_a_tracker_that_fails_does_not_stop_the_run_and_is_sent_the_rest_later(workplace, monkeypatch):
     said: list[str] = []
-    monkeypatch.setattr(tracking, "_PAUSE", 0.01)
-    monkeypatch.setattr(tracking, "_RETRY", 0.01)
+    monkeypatch.setattr(sender, "_PAUSE", 0.01)
+    monkeypatch.setattr(sender, "_RETRY", 0.01)
 
     def refuse(*args, **kwargs):
         raise ConnectionError("no route to tracker\nsecond line")
@@ -113,8 +113,8 @@ def test_a_tracker_that_fails_does_not_stop_the_run_and_is_sent_the_rest_later(w
 
 def test_a_tracker_that_comes_back_gets_everything(workplace, monkeypatch):
     said: list[str] = []
-    monkeypatch.setattr(tracking, "_PAUSE", 0.01)
-    monkeypatch.setattr(tracking, "_RETRY", 0.01)
+    monkeypatch.setattr(sender, "_PAUSE", 0.01)
+    monkeypatch.setattr(sender, "_RETRY", 0.01)
     run = start(said)
     working, failures = run._sender.client.log_batch, [1, 1, 1]
 
@@ -138,8 +138,8 @@ DYING = """
     from kgan import tracking
     with tracking.start_run(tracking.default_tracking_uri(), "tests", "dies", print) as run:
         run.log_metrics(1, {"loss": 1.0})
-        run._journal.write('{"kind": "metrics", "st')
-        run._journal.flush()
+        with run._journal.path.open("a") as journal:
+            journal.write('{"kind": "metrics", "st')
         print(run.id, flush=True)
         time.sleep(100)
 """
@@ -219,7 +219,8 @@ def test_a_tracker_that_does_not_answer_is_told_at_the_start(workplace):
 
 def test_runs_are_found_by_id_folder_and_tracker(workplace, tmp_path):
     with start() as run:
-        for file in ("config.json", "weights.safetensors"):
+        (run.folder / "checkpoints").mkdir()
+        for file in ("config.json", "checkpoints/step-0000007.safetensors", "checkpoints/other.py"):
             (run.folder / file).write_text(file)
             run.log_artifact(file)
     assert tracking.find_run(run.id) == run.folder
@@ -229,7 +230,11 @@ def test_runs_are_found_by_id_folder_and_tracker(workplace, tmp_path):
 
     run.folder.rename(tmp_path / "elsewhere")
     fetched = tracking.find_run(run.id)
-    assert (fetched / "weights.safetensors").read_text() == "weights.safetensors"
+    file = "checkpoints/step-0000007.safetensors"
+    assert (fetched / file).read_text() == file
+    assert [path.name for path in (fetched / "checkpoints").iterdir()] == ["step-0000007.safetensors"]
+    with pytest.raises(InputError, match="is a copy of a run, which can only be read"):
+        tracking.find_own_run(run.id)
 
 
 @pytest.mark.parametrize("name", ["", "..", "../../outside", "/tmp/outside", "a/b"])

@@ -3,7 +3,6 @@
 import json
 import os
 import pathlib
-import signal
 
 import keras
 import mlflow
@@ -11,15 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgan import checkpoints, generate, tracking, training, variants
+from kgan import checkpoints, configuration, generate, state, tracking, training, variants
 from kgan.errors import InputError
 from kgan.settings import Settings
-
-
-@pytest.fixture(autouse=True)
-def _policy():
-    yield
-    keras.config.set_dtype_policy("float32")
 
 
 def short(variant: str, **settings) -> tuple[Settings, dict]:
@@ -31,23 +24,24 @@ def client() -> mlflow.MlflowClient:
     return mlflow.MlflowClient(f"sqlite:///{pathlib.Path('mlruns/mlflow.db').resolve()}")
 
 
+def final(run: tracking.Run) -> str:
+    """The digest of everything that a run ended with."""
+    return checkpoints.read_header(state.find(run.folder, "last")).digest
+
+
 @pytest.mark.parametrize("variant", variants.names())
 def test_a_run_tells_everything(workplace, variant, capsys):
     run = training.train(*short(variant))
-    config = checkpoints.load_config(run.folder)
-    assert (config["variant"], config["precision"], config["jit"], config["image_size"]) == (
-        variant,
-        "float32",
-        "off",
-        24,
-    )
-    assert config["recipe"] == {**variants.recipe(variants.load(variant)), **config["recipe"], "width": 20}
-    assert config["data"]["size"] == 1797 and config["data"]["image_shape"] == [24, 24, 1]
-    assert config["tracking_uri"] == "sqlite:///mlruns/mlflow.db"
+    config = configuration.load(run.folder)
+    settings = config.settings
+    assert (settings.variant, settings.precision, settings.jit, settings.image_size) == (variant, "float32", "off", 24)
+    assert config.recipe == {**variants.recipe(variants.load(variant)), **config.recipe, "width": 20}
+    assert config.data["size"] == 1797 and config.data["image_shape"] == [24, 24, 1]
+    assert settings.tracking_uri == "sqlite:///mlruns/mlflow.db"
 
     stored = client().get_run(run.id)
     assert stored.info.status == "FINISHED" and stored.info.run_name == f"{variant} digits"
-    assert stored.data.params["width"] == "20" and stored.data.params["data_digest"] == config["data"]["digest"]
+    assert stored.data.params["width"] == "20" and stored.data.params["data_digest"] == config.data["digest"]
     assert not {"auto", "None"} & set(stored.data.params.values())
     for tag in ("version.keras", "version.tensorflow", "hardware.cpu", "hardware.gpu", "mlflow.source.git.commit"):
         assert stored.data.tags[tag]
@@ -56,7 +50,7 @@ def test_a_run_tells_everything(workplace, variant, capsys):
     for name in measured:
         history = client().get_metric_history(run.id, name)
         assert [m.step for m in history] == [2, 4] and np.isfinite([m.value for m in history]).all()
-    assert {f.path for f in client().list_artifacts(run.id)} == {"config.json", "images", "weights.safetensors"}
+    assert {f.path for f in client().list_artifacts(run.id)} == {"config.json", "images", "checkpoints"}
     steps = sorted(path.name for path in (run.folder / "samples").iterdir())
     assert steps == [f"step-{step:07d}.png" for step in (0, 2, 4)]
 
@@ -75,44 +69,31 @@ def test_windows_are_means_of_their_steps(workplace):
 
 def test_the_same_settings_give_the_same_weights(workplace):
     first, second = (training.train(*short("gan")) for _ in range(2))
-    weights = [(run.folder / checkpoints.WEIGHTS).read_bytes() for run in (first, second)]
-    assert weights[0] == weights[1]
-    other = training.train(*short("gan", seed=1))
-    assert (other.folder / checkpoints.WEIGHTS).read_bytes() != weights[0]
+    assert final(first) == final(second)
+    assert final(training.train(*short("gan", seed=1))) != final(first)
 
 
 def test_bfloat16_runs_come_back(workplace):
     run = training.train(*short("dcgan", precision="mixed_bfloat16"))
-    config = checkpoints.load_config(run.folder)
-    assert config["precision"] == "mixed_bfloat16"
-    keras.config.set_dtype_policy("float32")
-    model = checkpoints.load_model(run.folder)
+    assert configuration.load(run.folder).settings.precision == "mixed_bfloat16"
+    assert keras.config.dtype_policy().name == "float32"  # as it was before
+    model = state.load_model(run.folder)
     assert model.generator.get_layer("up_24").compute_dtype == "bfloat16"
     assert model.generate(2).shape == (2, 24, 24, 1)
 
 
 def test_a_failing_run_is_marked(workplace, monkeypatch):
-    def broken(*arguments):
+    def broken(*_, **__):
         raise RuntimeError("disk of cheese")
 
-    monkeypatch.setattr(checkpoints, "save_weights", broken)
+    monkeypatch.setattr(state, "save", broken)
     with pytest.raises(RuntimeError):
         training.train(*short("gan"))
     (folder,) = (path.parent for path in tracking.ROOT.glob("*/run.json"))
     assert client().get_run(folder.name).info.status == "FAILED"
     assert "disk of cheese" in (folder / "traceback.txt").read_text()
-    with pytest.raises(InputError, match="has not saved its weights"):
-        checkpoints.load_model(folder)
-
-
-def test_sigterm_kills_the_run_in_order(workplace, monkeypatch):
-    before = signal.getsignal(signal.SIGTERM)
-    monkeypatch.setattr(training.Progress, "on_train_batch_end", lambda *_, **__: os.kill(os.getpid(), signal.SIGTERM))
-    with pytest.raises(KeyboardInterrupt, match="SIGTERM"):
-        training.train(*short("gan"))
-    (folder,) = (path.parent for path in tracking.ROOT.glob("*/run.json"))
-    assert client().get_run(folder.name).info.status == "KILLED"
-    assert signal.getsignal(signal.SIGTERM) is before
+    with pytest.raises(InputError, match="has no checkpoint"):
+        state.load_model(folder)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +153,7 @@ def test_generate_refuses(workplace, arguments, message):
 
 def test_pictures_are_logged_from_the_same_latents(workplace):
     run = training.train(*short("dcgan"))
-    model = checkpoints.load_model(run.folder)
+    model = state.load_model(run.folder)
     with Image.open(run.folder / "samples" / "step-0000004.png") as picture:
         shown = np.asarray(picture)
     np.testing.assert_array_equal(shown[::2, ::2], model.grid()[..., 0])

@@ -17,7 +17,7 @@ import numpy as np
 from keras import layers
 
 import pipelines
-from kgan import checkpoints, tracking
+from kgan import state, tracking
 
 SAMPLES = 1000
 
@@ -44,7 +44,7 @@ def main() -> None:
     arguments = parser.parse_args()
     model = classifier(arguments.data)
     for run in arguments.run:
-        samples = checkpoints.load_model(tracking.find_run(run)).generate(SAMPLES, seed=0)
+        samples = state.load_model(tracking.find_run(run)).generate(SAMPLES, seed=0)
         logits = model.predict(samples.astype("float32"), verbose=0)
         counts = np.bincount(logits.argmax(axis=1), minlength=10)
         print(f"run {run}: {np.count_nonzero(counts)} classes among {SAMPLES} samples, {counts.tolist()}")

@@ -8,6 +8,7 @@ import pathlib
 from kgan.errors import InputError, near_misses
 
 NOT_IN_RECIPE = ("image_shape", "seed", "generator", "discriminator")
+TOTAL_STEPS = "total_steps"  # an argument of this name is --steps: a schedule falls over the whole training
 _FOLDER = pathlib.Path(__file__).parent
 
 

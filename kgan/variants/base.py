@@ -21,10 +21,14 @@ from kgan.priors import Uniform
 
 @dataclasses.dataclass(frozen=True)
 class Player:
-    """One side of the game: a name and the networks it moves. A network may belong to two players."""
+    """One side of the game: a name, the networks it moves and how often a step does so.
+
+    A network may belong to two players.
+    """
 
     name: str
     networks: tuple[keras.Model, ...]
+    updates_per_step: int = 1
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -49,6 +53,7 @@ class Variant(keras.Model):
         measures: the names of what `train_step` reports; each is averaged until `reset_metrics`.
         batch_size, steps: the recipe's own; `small` overrides arguments of the recipe for small sets and CPUs.
         step: int64 variable, the number of `train_step` calls so far.
+        branch: int64 variable, of the noise: how often the training went back to an earlier step to draw anew.
     """
 
     data: ClassVar[str] = "images"
@@ -63,8 +68,9 @@ class Variant(keras.Model):
         super().__init__(name=name or type(self).__name__.lower())
         self.image_shape = _checked_shape(image_shape)
         self.seed = seed
-        self.noise = Noise(seed)
         self.step = self.add_weight(name="step", shape=(), dtype="int64", initializer="zeros", trainable=False)
+        self.branch = self.add_weight(name="branch", shape=(), dtype="int64", initializer="zeros", trainable=False)
+        self.noise = Noise(seed, self.branch)
         self.trackers = {}
 
     # Keras: compile, fit, save
@@ -172,11 +178,18 @@ class Variant(keras.Model):
         return tf.linalg.global_norm(gradients) / scale
 
     def report(self, **values: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Adds the step's measures to their means and ends the step. Its result is what `train_step` returns."""
+        """Adds the step's measures to their means and ends the step. Its result is what `train_step` returns.
+
+        Returns:
+            The means, and `finite`: 1.0, or 0.0 where this step made a measure or a weight NaN or infinite.
+        """
         self.step.assign_add(1)
         for name, tracker in self.trackers.items():
             tracker.update_state(values[name])
-        return {name: tracker.result() for name, tracker in self.trackers.items()}
+        means = {name: tracker.result() for name, tracker in self.trackers.items()}
+        # Of sums: one read of the weights and nothing stored. A number that is not finite makes its sum not finite.
+        sums = [tf.reduce_sum(v) for v in self.variables if tf.as_dtype(v.dtype).is_floating]
+        return means | {"finite": tf.reduce_min(tf.cast(tf.math.is_finite([*values.values(), *sums]), tf.float32))}
 
 
 class Latent:

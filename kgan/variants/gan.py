@@ -87,7 +87,7 @@ class GAN(Latent, Variant):
         self.prior = Uniform(latent_dim, bound=3**0.5)
         self.generator = mlp.generator(self.image_shape, latent_dim, width)
         self.discriminator = mlp.maxout_discriminator(self.image_shape, units=max(1, width // 5))
-        self.players = (Player("discriminator", (self.discriminator,)), Player("generator", (self.generator,)))
+        self.players = (Player("discriminator", (self.discriminator,), k), Player("generator", (self.generator,)))
         self.built = True
 
     @property

@@ -1,0 +1,111 @@
+"""Everything a run depends on, resolved, as its folder keeps it in `config.json`."""
+
+import dataclasses
+import hashlib
+import json
+import pathlib
+import types
+import typing
+
+from kgan import variants
+from kgan.errors import InputError
+from kgan.files import write_atomic
+from kgan.settings import FREE, Settings
+from kgan.tracking import CONFIG
+
+_LONGEST = 2**20  # bytes of a configuration that is read
+_NOT_DECISIVE = (*FREE, "data", "skip_bad", "experiment")  # of the data its content counts, not its place
+
+
+@dataclasses.dataclass(frozen=True)
+class Configuration:
+    """What a run was told and what it found.
+
+    Attributes:
+        settings: nothing in them is None or "auto" but load_size.
+        recipe: every hyper-parameter of the variant.
+        data: name, split, size, digest, image_shape and class_names of the data set.
+    """
+
+    settings: Settings
+    recipe: dict[str, object]
+    data: dict[str, object]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of all that decides what a training computes: not how long it runs and what it logs and keeps."""
+        settings = {k: v for k, v in dataclasses.asdict(self.settings).items() if k not in _NOT_DECISIVE}
+        data = {"digest": self.data["digest"], "image_shape": list(self.data["image_shape"])}
+        return hashlib.sha256(_text({"settings": settings, "recipe": self.recipe, "data": data}).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """As text that `from_json` reads."""
+        return _text(dataclasses.asdict(self) | {"digest": self.digest})
+
+    def write(self, folder: pathlib.Path) -> None:
+        """Keeps it in a run's folder."""
+        write_atomic(folder / CONFIG, self.to_json().encode())
+
+
+def from_json(text: str | bytes) -> Configuration:
+    """Reads what `to_json` wrote, trusting nothing.
+
+    Raises:
+        ValueError: names or types are not those of this program, or the digest is not that of the content.
+        InputError: there is no such variant.
+    """
+    content = json.loads(text)
+    if not isinstance(content, dict) or set(content) != {"settings", "recipe", "data", "digest"}:
+        raise ValueError("it is no configuration of this program")
+    _check(Settings, content["settings"], ())
+    variant = variants.load(content["settings"]["variant"])
+    _check(variant, content["recipe"], variants.NOT_IN_RECIPE)
+    shape = content["data"]["image_shape"]
+    if not (isinstance(shape, list) and len(shape) == 3 and all(type(side) is int for side in shape)):
+        raise ValueError(f"image_shape is {shape!r}")
+    configuration = Configuration(Settings(**content["settings"]), content["recipe"], content["data"])
+    if content["digest"] != configuration.digest:
+        raise ValueError("its content does not have the digest that stands in it")
+    return configuration
+
+
+def load(folder: pathlib.Path) -> Configuration:
+    """The configuration of a run.
+
+    Raises:
+        InputError: the folder has none, or it is not one of this program's.
+    """
+    path = folder / CONFIG
+    try:
+        if path.stat().st_size > _LONGEST:
+            raise ValueError(f"it is longer than {_LONGEST} bytes")
+        return from_json(path.read_bytes())
+    except FileNotFoundError:
+        raise InputError(f"{folder} has no {CONFIG}: it is no run, or one that died before it began") from None
+    except InputError as error:
+        raise InputError(f"{path} is of another version of this program ({error})") from None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"{path} is damaged ({type(error).__name__}: {error})") from None
+
+
+def _check(target: type, values: object, skip: tuple[str, ...]) -> None:
+    """Raises ValueError where values are not arguments of `target`, of their types."""
+    hints = typing.get_type_hints(target if dataclasses.is_dataclass(target) else target.__init__)
+    hints = {name: hint for name, hint in hints.items() if name not in (*skip, "return")}
+    if not isinstance(values, dict) or set(values) != set(hints):
+        raise ValueError(f"{target.__name__} takes {', '.join(sorted(hints))}")
+    for name, value in values.items():
+        if not _fits(value, hints[name]):
+            raise ValueError(f"{name} is {value!r}")
+
+
+def _fits(value: object, hint: object) -> bool:
+    if typing.get_origin(hint) in (types.UnionType, typing.Union):
+        return any(_fits(value, kind) for kind in typing.get_args(hint))
+    if typing.get_origin(hint) is typing.Literal:
+        return value in typing.get_args(hint)
+    return type(value) is hint or (hint is float and type(value) is int)
+
+
+def _text(content: dict) -> str:
+    return json.dumps(content, indent=1)

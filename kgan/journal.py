@@ -1,0 +1,112 @@
+"""The journal of a run: one JSON object per line, everything the run has to say, and how much of it a tracker has."""
+
+import contextlib
+import errno
+import json
+import os
+import pathlib
+import time
+
+from kgan.errors import RunError
+from kgan.files import write_atomic
+
+_JOURNAL = "journal.jsonl"
+_SENT = "journal.sent"
+_TAIL = 4096  # bytes in which the last line is found
+
+
+class Journal:
+    """The journal in a run's folder. Only the process that holds the run's lock may append to it."""
+
+    def __init__(self, folder: pathlib.Path):
+        self.path = folder / _JOURNAL
+        self._sent = folder / _SENT
+
+    def append(self, **entry) -> None:
+        """Adds an entry with the time, whole or not at all.
+
+        Raises:
+            RunError: the disk is full, the folder is gone ...
+        """
+        line = json.dumps({**entry, "time": int(time.time() * 1000)}).encode() + b"\n"
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                start = os.fstat(file.fileno()).st_size
+                if file.write(line) != len(line):
+                    file.truncate(start)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError as error:
+            raise RunError(f"the run cannot write {self.path} ({error.strerror})") from error
+
+    def entries(self) -> list[dict]:
+        """All entries."""
+        return [entry for _, entry in self._read(0)]
+
+    def unsent(self) -> list[tuple[int, dict]]:
+        """What the tracker has not taken: (bytes, entry) of each."""
+        return self._read(self.position)
+
+    @property
+    def position(self) -> int:
+        """How many bytes the tracker has taken."""
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            return int(self._sent.read_bytes())
+        return 0
+
+    @position.setter
+    def position(self, value: int) -> None:
+        write_atomic(self._sent, str(value).encode())
+
+    @property
+    def is_sent(self) -> bool:
+        """Whether the tracker has taken everything so far."""
+        return not self.path.exists() or self.position == self.path.stat().st_size
+
+    @property
+    def status(self) -> str | None:
+        """The status that ends the journal, or None while the run has not said its last word."""
+        with (
+            contextlib.suppress(FileNotFoundError, IndexError, ValueError, KeyError, TypeError),
+            self.path.open("rb") as file,
+        ):
+            file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
+            return json.loads(file.read().splitlines()[-1])["status"]
+        return None
+
+    def settle(self) -> None:
+        """Ends the journal of a dead process: as KILLED, when it last wrote."""
+        with self.path.open("ab"):  # made where it is missing
+            pass
+        changed = int(self.path.stat().st_mtime * 1000)
+        self.mend()
+        if self.status is None:
+            with self.path.open("ab") as file:
+                file.write(json.dumps({"kind": "status", "status": "KILLED", "time": changed}).encode() + b"\n")
+
+    def mend(self) -> None:
+        """Drops the line that a dead process left half written."""
+        with self.path.open("a+b") as file:
+            file.seek(0)
+            whole = file.read().rfind(b"\n") + 1
+            if whole < file.tell():
+                file.truncate(whole)
+
+    def _read(self, position: int) -> list[tuple[int, dict]]:
+        try:
+            with self.path.open("rb") as file:
+                file.seek(position)
+                lines = file.readlines()
+        except FileNotFoundError:
+            return []
+        if lines and not lines[-1].endswith(b"\n"):
+            lines.pop()
+        return [(len(line), _parse(line)) for line in lines]
+
+
+def _parse(line: bytes) -> dict:
+    """The entry of a line. A damaged line is an entry of no kind: the others still count."""
+    with contextlib.suppress(ValueError):
+        entry = json.loads(line)
+        if isinstance(entry, dict) and isinstance(entry.get("kind"), str):
+            return entry
+    return {"kind": "damaged"}

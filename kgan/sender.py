@@ -1,0 +1,199 @@
+"""Repeating a run's journal to an MLflow tracking server."""
+
+import contextlib
+import json
+import logging
+import os
+import pathlib
+import threading
+from collections.abc import Callable, Iterator
+
+from PIL import Image
+
+from kgan.errors import InputError
+from kgan.journal import Journal
+
+_METRICS_PER_CALL = 1000  # limits of MLflow's log_batch
+_PARAMS_PER_CALL = 100
+_DATA_NAME = 500  # characters that MLflow keeps
+_PAUSE = 2.0  # seconds between two looks at the journal
+_RETRY = 30.0  # seconds before a tracker that failed is tried again
+_PATIENCE = 600.0  # seconds that the end of a run waits for a tracker that takes everything, but slowly
+
+
+class Sender(threading.Thread):
+    """Repeats a run's journal to MLflow. Where the tracker fails it says so once, and tries again later.
+
+    Args:
+        folder: of the run.
+        run_id: of the run at the tracker.
+        client: MLflow's.
+        say: prints one line for a person.
+    """
+
+    def __init__(self, folder: pathlib.Path, run_id: str, client, say: Callable[[str], None]):
+        super().__init__(daemon=True, name="kgan-tracker")
+        self.folder = folder
+        self.journal = Journal(folder)
+        self.run_id = run_id
+        self.client = client
+        self.say = say
+        self._wake = threading.Event()
+        self._ending = threading.Event()
+        self._failed = False
+        self._resent = True  # the first entry may have been sent by a process that died before it noted so
+        self._kinds = {
+            "params": self._send_params,
+            "tags": self._send_tags,
+            "data": self._send_data,
+            "image": self._send_image,
+            "artifact": self._send_artifact,
+            "resumed": self._send_resumed,
+            "status": self._send_status,
+        }
+
+    def run(self) -> None:
+        ending = False
+        while not ending:
+            self._wake.wait(_RETRY if self._failed else _PAUSE)
+            ending = self._ending.is_set()
+            try:
+                self.send()
+            except Exception as error:
+                if not self._failed:
+                    self.say(f"tracker: {first_line(error)}; training goes on, the numbers are kept in {self.folder}")
+                self._failed = True
+            else:
+                self._failed = False
+
+    def finish(self) -> None:
+        """Sends the rest, and says what to do where that fails."""
+        self._ending.set()
+        self._wake.set()
+        self.join(_PATIENCE)
+        if not self.journal.is_sent:
+            self.say(f"tracker: not everything was taken; send it later: python -m kgan.sync --run {self.folder.name}")
+
+    def send(self) -> None:
+        """Sends what was not sent before; an exception of the client leaves the rest for next time."""
+        position = self.journal.position
+        for batch in _batches(self.journal.unsent()):
+            self._send_batch([entry for _, entry in batch])
+            position += sum(length for length, _ in batch)
+            self.journal.position = position
+            self._resent = False
+
+    def _send_batch(self, entries: list[dict]) -> None:
+        if entries[0]["kind"] == "metrics":
+            self._send_metrics(entries)
+        for entry in entries:
+            self._kinds.get(entry["kind"], lambda _: None)(entry)
+
+    def _send_metrics(self, entries: list[dict]) -> None:
+        from mlflow.entities import Metric
+
+        # A metric of the same time, step and value is stored once, however often it is sent.
+        metrics = [Metric(k, v, e["time"], e["step"]) for e in entries for k, v in e["values"].items()]
+        for i in range(0, len(metrics), _METRICS_PER_CALL):
+            self.client.log_batch(self.run_id, metrics=metrics[i : i + _METRICS_PER_CALL])
+
+    def _send_params(self, entry: dict) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(key, value) for key, value in entry["values"].items()]
+        for i in range(0, len(params), _PARAMS_PER_CALL):
+            self.client.log_batch(self.run_id, params=params[i : i + _PARAMS_PER_CALL])
+
+    def _send_tags(self, entry: dict) -> None:
+        from mlflow.entities import RunTag
+
+        self.client.log_batch(self.run_id, tags=[RunTag(*item) for item in entry["values"].items()])
+
+    def _send_data(self, entry: dict) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        digest = entry["digest"].removeprefix("sha256:")[:36]  # as much as MLflow keeps
+        name = entry["name"][-_DATA_NAME:]
+        data = Dataset(name, digest, "local", entry["name"], profile=json.dumps(entry["profile"]))
+        self.client.log_inputs(self.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
+
+    def _send_image(self, entry: dict) -> None:
+        if self._resent and self._has_image(entry):
+            return
+        with Image.open(self._file(entry), formats=["PNG"]) as picture:
+            shown = picture.convert("RGB") if picture.mode == "LA" else picture.copy()
+        self.client.log_image(self.run_id, shown, key=entry["key"], step=entry["step"])
+
+    def _has_image(self, entry: dict) -> bool:
+        there = (file.path for file in self.client.list_artifacts(self.run_id, "images"))
+        return any(f"{entry['key']}+step+{entry['step']}+" in path.replace("%", "+") for path in there)
+
+    def _send_artifact(self, entry: dict) -> None:
+        file = self._file(entry)
+        parent = file.parent.relative_to(self.folder.resolve()).as_posix()
+        self.client.log_artifact(self.run_id, file, None if parent == "." else parent)
+
+    def _send_resumed(self, entry: dict) -> None:
+        self.client.update_run(self.run_id, status="RUNNING")
+
+    def _send_status(self, entry: dict) -> None:
+        self.client.set_terminated(self.run_id, entry["status"], entry["time"])
+
+    def _file(self, entry: dict) -> pathlib.Path:
+        """The file that an entry names, which must be one of the run's own: a journal may come from anywhere."""
+        file = (self.folder / entry["file"]).resolve()
+        if not file.is_relative_to(self.folder.resolve()):
+            raise InputError(f"the journal of {self.folder} names {entry['file']!r}, which is outside of it")
+        return file
+
+
+def open_client(tracking_uri: str):
+    """An MLflow client that gives up within seconds and keeps quiet."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    import mlflow
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    return mlflow.MlflowClient(absolute(tracking_uri))
+
+
+def absolute(tracking_uri: str) -> str:
+    """A relative database path made absolute, so that a run can be synced from another directory."""
+    relative = tracking_uri.removeprefix("sqlite:///")
+    return tracking_uri if relative == tracking_uri else f"sqlite:///{pathlib.Path(relative).resolve()}"
+
+
+@contextlib.contextmanager
+def tracker_errors(tracking_uri: str) -> Iterator[None]:
+    """Tells any error of a tracker as one line.
+
+    Raises:
+        InputError: instead of what the block raised.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"--tracking-uri: {tracking_uri} does not work ({first_line(error)})") from error
+
+
+def first_line(error: Exception) -> str:
+    """The first line of an error's text."""
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+
+
+def _batches(entries: list[tuple[int, dict]]) -> Iterator[list[tuple[int, dict]]]:
+    """Groups neighbouring metrics, which one call can carry; everything else goes alone."""
+    group: list[tuple[int, dict]] = []
+    for item in entries:
+        if group and not (item[1]["kind"] == group[0][1]["kind"] == "metrics"):
+            yield group
+            group = []
+        group.append(item)
+    if group:
+        yield group

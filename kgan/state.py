@@ -1,0 +1,195 @@
+"""The whole state of a training as arrays, and the model that a run's folder describes."""
+
+import contextlib
+import json
+import math
+import pathlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import keras
+import numpy as np
+import psutil
+
+from kgan import checkpoints, configuration, environment, variants
+from kgan.configuration import Configuration
+from kgan.errors import InputError
+from kgan.tracking import CHECKPOINTS, CONFIG
+from kgan.variants.base import Variant
+
+
+def build(config: Configuration) -> Variant:
+    """The model of a configuration, with initial weights.
+
+    Raises:
+        InputError: there is no such model, or it would take more memory than there is; none has been taken then.
+    """
+    needed = sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes_of(config).values())
+    free = psutil.virtual_memory().available
+    if needed > free:
+        raise InputError(
+            f"the networks would take {needed / 2**30:.3g} GiB; there are {free / 2**30:.3g} GiB of memory"
+        )
+    return _construct(config)
+
+
+def _construct(config: Configuration) -> Variant:
+    """Makes the model; Keras' policy for other models stays what it was."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(config.settings.precision)
+    try:
+        variant = variants.load(config.settings.variant)
+        return variant(tuple(config.data["image_shape"]), seed=config.settings.seed, **config.recipe)
+    except InputError:
+        raise
+    except (ValueError, TypeError, OverflowError) as error:
+        raise InputError(f"no model can be built of the {CONFIG} of the run ({error})") from error
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
+def save(model: Variant, folder: pathlib.Path, config: Configuration, keep: int) -> pathlib.Path:
+    """Writes a checkpoint of everything that the next step depends on, into a run's folder.
+
+    Raises:
+        RunError: it cannot be written; the earlier ones stand.
+    """
+    arrays = {name: np.asarray(variable.value) for name, variable in _variables(model).items()}
+    about = json.dumps(environment.decisive(), sort_keys=True)
+    checkpoint = checkpoints.Checkpoint(int(model.step.numpy()), config.to_json(), about, arrays)
+    return checkpoints.write(folder / CHECKPOINTS, checkpoint, keep)
+
+
+def restore(model: Variant, place: pathlib.Path, config: Configuration) -> checkpoints.Checkpoint:
+    """Gives a compiled model the state of a checkpoint: weights, optimizers, running means of its measures.
+
+    Returns:
+        The checkpoint.
+
+    Raises:
+        InputError: the file is damaged, belongs to another configuration or model, or does not agree with itself.
+    """
+    expected = _variables(model)
+    shapes = {name: (tuple(variable.shape), variable.dtype) for name, variable in expected.items()}
+    _check(place, config, shapes)
+    checkpoint = checkpoints.read(place)
+    for name, variable in expected.items():
+        variable.assign(checkpoint.arrays[name])
+    for player in model.players:
+        done = int(model.optimizers[player.name].iterations.numpy())
+        if done != checkpoint.step * player.updates_per_step:
+            said = f"{checkpoint.step} steps, but its optimizer of the {player.name} has made {done} updates"
+            raise InputError(f"--checkpoint: {place} is of {said}")
+    return checkpoint
+
+
+def restore_newest(model: Variant, folder: pathlib.Path, config: Configuration) -> tuple[checkpoints.Checkpoint, list]:
+    """Gives a compiled model the newest state of a run that can be read.
+
+    Returns:
+        The checkpoint, and one line for each newer file that cannot be used.
+
+    Raises:
+        InputError: none can be used.
+    """
+    notes = []
+    for step in reversed(checkpoints.steps(folder / CHECKPOINTS)):
+        try:
+            return restore(model, checkpoints.path(folder / CHECKPOINTS, step), config), notes
+        except InputError as error:
+            notes.append(str(error))
+    raise InputError(f"--resume: no checkpoint of {folder} can be used; {'; '.join(notes) or 'there is none'}")
+
+
+def load_model(folder: pathlib.Path, checkpoint: str = "last") -> Variant:
+    """Makes the model of a run, with the weights of a checkpoint.
+
+    Args:
+        folder: of the run.
+        checkpoint: its step, or "last".
+
+    Raises:
+        InputError: there is no such checkpoint, or the run's files are damaged or disagree.
+    """
+    config = configuration.load(folder)
+    place = find(folder, checkpoint)
+    _check(place, config, shapes_of(config))
+    model = build(config)
+    arrays = checkpoints.read(place).arrays
+    for name, variable in _weights(model).items():
+        variable.assign(arrays[name])
+    return model
+
+
+def find(folder: pathlib.Path, checkpoint: str) -> pathlib.Path:
+    """The file of a run's checkpoint, by its step or "last".
+
+    Raises:
+        InputError: there is none.
+    """
+    known = checkpoints.steps(folder / CHECKPOINTS)
+    if not known:
+        raise InputError(f"--run: {folder} has no checkpoint")
+    if checkpoint == "last":
+        return checkpoints.path(folder / CHECKPOINTS, known[-1])
+    if not checkpoint.isdecimal() or int(checkpoint) not in known:
+        expected = f"last or one of {', '.join(map(str, known))}"
+        raise InputError(f"--checkpoint: got {checkpoint!r}, expected {expected}")
+    return checkpoints.path(folder / CHECKPOINTS, int(checkpoint))
+
+
+def shapes_of(config: Configuration) -> dict[str, tuple[tuple[int, ...], str]]:
+    """Shape and type of each weight that the model of a configuration would have. Takes no memory for them.
+
+    In a thread of its own: Keras keeps variables that have no value yet in a list of the thread, and would give them
+    one later.
+    """
+
+    def plan() -> dict[str, tuple[tuple[int, ...], str]]:
+        with keras.StatelessScope(initialize_variables=False):
+            return {name: (tuple(v.shape), v.dtype) for name, v in _weights(_construct(config)).items()}
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(plan).result()
+
+
+def _check(place: pathlib.Path, config: Configuration, shapes: dict[str, tuple[tuple[int, ...], str]]) -> None:
+    """Raises InputError where a checkpoint belongs to another configuration, or lacks or misfits one of the arrays."""
+    header = checkpoints.read_header(place)
+    with _foreign(place):
+        if configuration.from_json(header.configuration).digest != config.digest:
+            raise ValueError(f"it was made with another configuration than the {CONFIG} of the run")
+        for name, (shape, kind) in shapes.items():
+            if header.shapes.get(name) != (shape, _STORED[kind]):
+                raise ValueError(f"it has {header.shapes.get(name)} where the model has {name} {shape} {kind}")
+
+
+_STORED = {"float32": "F32", "int64": "I64", "int32": "I32", "uint8": "U8", "bool": "BOOL"}
+
+
+@contextlib.contextmanager
+def _foreign(place: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"--checkpoint: {place} does not fit the run ({error})") from None
+
+
+def _variables(model: Variant) -> dict[str, keras.Variable]:
+    """Everything that the next step depends on, and what will be logged after it, by a name of its own."""
+    optimizers = {
+        f"optimizers/{player}/{i:04d}/{variable.name}": variable
+        for player, optimizer in model.optimizers.items()
+        for i, variable in enumerate(optimizer.variables)
+    }
+    measures = {
+        f"measures/{name}/{variable.name}": variable
+        for name, tracker in model.trackers.items()
+        for variable in tracker.variables
+    }
+    return _weights(model) | optimizers | measures
+
+
+def _weights(model: Variant) -> dict[str, keras.Variable]:
+    """The variables by numbered names: paths alone repeat, as Keras leaves the network's name out of them."""
+    return {f"model/{i:04d}/{variable.path}": variable for i, variable in enumerate(model.variables)}

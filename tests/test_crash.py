@@ -1,0 +1,72 @@
+"""One kill of a real process for each variant; `python -m tests.crash` does many."""
+
+import pathlib
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+
+from kgan import checkpoints, training, variants
+from kgan.journal import Journal
+from kgan.settings import Settings
+from tests import crash
+
+SETTINGS = {"steps": 400, "checkpoint_every": 5, "log_every": 3, "sample_every": 40, "batch_size": 100}
+
+
+def wait_until(process, condition) -> None:
+    """Waits a minute at most for what a process is to do."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert goes_on(process, 0.02) and time.monotonic() < deadline
+
+
+def goes_on(process: subprocess.Popen, seconds: float) -> bool:
+    """Whether a process is still there after so long."""
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        return True
+    return False
+
+
+def begun(folder: pathlib.Path, step: int) -> bool:
+    run = crash.run_in(folder)
+    return run is not None and any(s >= step for s in checkpoints.steps(run / "checkpoints"))
+
+
+@pytest.mark.parametrize("variant", variants.names())
+def test_a_killed_process_loses_nothing(workplace, tmp_path_factory, monkeypatch, variant):
+    killed = tmp_path_factory.mktemp("killed")
+    (killed / "mlruns").mkdir()
+    (killed / "mlruns" / "mlflow.db").write_bytes((workplace / "mlruns" / "mlflow.db").read_bytes())
+    process = crash.start(killed, *crash.next_command(killed, variant))
+    training.train(Settings(variant=variant, **SETTINGS), {"width": 16})  # undisturbed, while the other one starts
+    wait_until(process, lambda: begun(killed, 10))
+    assert goes_on(process, random.uniform(0, 0.2))  # the moment: anywhere between two checkpoints
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    run = crash.run_in(killed)
+    assert Journal(run).status is None
+    monkeypatch.chdir(killed)
+    training.resume("latest", {})
+    assert crash.outcome(killed) == crash.outcome(workplace)
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_a_word(workplace):
+    process = crash.start(workplace, *crash.next_command(workplace, "gan"))
+    wait_until(process, lambda: begun(workplace, 10))
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    assert (workplace / "stderr").read_text().strip() == (
+        "stopping after this step, with a checkpoint; once more leaves at once"
+    )
+    run = crash.run_in(workplace)
+    last = checkpoints.steps(run / "checkpoints")[-1]
+    assert (workplace / "stdout").read_text().splitlines()[-1] == (
+        f"run {run.name} is KILLED; go on: python -m kgan.train --resume {run.name}"
+    )
+    assert Journal(run).status == "KILLED"
+    assert checkpoints.read(checkpoints.path(run / "checkpoints", last)).step == last
