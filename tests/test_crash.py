@@ -13,7 +13,9 @@ from kgan.journal import Journal
 from kgan.settings import Settings
 from tests import crash
 
-SETTINGS = {"steps": 400, "checkpoint_every": 5, "log_every": 3, "sample_every": 40, "batch_size": 100}
+# A checkpoint at each step: most of the time is spent writing, and even the fastest variant does not end too soon.
+SETTINGS = {"steps": 200, "checkpoint_every": 1, "log_every": 3, "sample_every": 40, "batch_size": 100}
+OPTIONS = [word for name, value in SETTINGS.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
 def wait_until(process, condition) -> None:
@@ -42,21 +44,20 @@ def test_a_killed_process_loses_nothing(workplace, tmp_path_factory, monkeypatch
     killed = tmp_path_factory.mktemp("killed")
     (killed / "mlruns").mkdir()
     (killed / "mlruns" / "mlflow.db").write_bytes((workplace / "mlruns" / "mlflow.db").read_bytes())
-    process = crash.start(killed, *crash.next_command(killed, variant))
-    training.train(Settings(variant=variant, **SETTINGS), {"width": 16})  # undisturbed, while the other one starts
+    process = crash.start(killed, "kgan.train", "--variant", variant, "--width", "8", *OPTIONS)
     wait_until(process, lambda: begun(killed, 10))
     assert goes_on(process, random.uniform(0, 0.2))  # the moment: anywhere between two checkpoints
     process.send_signal(signal.SIGKILL)
     process.wait()
-    run = crash.run_in(killed)
-    assert Journal(run).status is None
+    assert Journal(crash.run_in(killed)).status is None
+    training.train(Settings(variant=variant, **SETTINGS), {"width": 8})
     monkeypatch.chdir(killed)
     training.resume("latest", {})
     assert crash.outcome(killed) == crash.outcome(workplace)
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_a_word(workplace):
-    process = crash.start(workplace, *crash.next_command(workplace, "gan"))
+    process = crash.start(workplace, "kgan.train", "--variant", "gan", *OPTIONS)
     wait_until(process, lambda: begun(workplace, 10))
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130

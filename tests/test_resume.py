@@ -1,5 +1,6 @@
 """Runs that stopped and went on: with the bits they would have had, and refusing what would change them."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -95,6 +96,7 @@ def stopped(workplace, monkeypatch) -> pathlib.Path:
     ids=["k=2", "minimax-flip", "schedules-xla", "epochs", "crop-flip", "simultaneous", "bfloat16"],
 )
 def test_a_run_goes_on_bit_for_bit(workplace, monkeypatch, settings, recipe):
+    settings = dataclasses.replace(settings, log_every=7)  # the first window is open at the crash and its checkpoint
     straight = training.train(settings, recipe)
     folder = crashed(monkeypatch, 5, settings, recipe)
     assert checkpoints.steps(folder / "checkpoints") == [0, 3]
@@ -102,7 +104,7 @@ def test_a_run_goes_on_bit_for_bit(workplace, monkeypatch, settings, recipe):
     assert digest(resumed.folder) == digest(straight.folder)
     assert checkpoints.steps(folder / "checkpoints") == [6, 9]
     assert measures(resumed.id) == measures(straight.id)
-    assert {step for _, step, _ in measures(resumed.id)} == {2, 4, 6, 8, 9}
+    assert {step for _, step, _ in measures(resumed.id)} == {7, 9}
     assert pictures(resumed.id) == pictures(straight.id) == ["0", "4", "8", "9"]
     for file in (straight.folder / "samples").iterdir():
         assert (resumed.folder / "samples" / file.name).read_bytes() == file.read_bytes()
