@@ -118,9 +118,10 @@ class Sender(threading.Thread):
         self.client.log_inputs(self.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
 
     def _send_image(self, entry: dict) -> None:
-        if self._resent and self._has_image(entry):
+        file = self._file(entry)
+        if not file.exists() or (self._resent and self._has_image(entry)):
             return
-        with Image.open(self._file(entry), formats=["PNG"]) as picture:
+        with Image.open(file, formats=["PNG"]) as picture:
             shown = picture.convert("RGB") if picture.mode == "LA" else picture.copy()
         self.client.log_image(self.run_id, shown, key=entry["key"], step=entry["step"])
 
@@ -130,6 +131,8 @@ class Sender(threading.Thread):
 
     def _send_artifact(self, entry: dict) -> None:
         file = self._file(entry)
+        if not file.exists():  # a checkpoint whose place newer ones have taken
+            return
         parent = file.parent.relative_to(self.folder.resolve()).as_posix()
         self.client.log_artifact(self.run_id, file, None if parent == "." else parent)
 

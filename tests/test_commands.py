@@ -47,6 +47,10 @@ def test_help_of_a_variant_lists_its_recipe():
         (["--steps", "many"], "Invalid value for '--steps': 'many' is not a valid integer"),
         (["--variant", "gan", "--generator-loss", "hinge"], "'hinge' is not one of 'non-saturating', 'minimax'"),
         (["--config", "none.yaml"], "--config: none.yaml cannot be read"),
+        (["--resume", "nothing"], "--resume: there is no run 'nothing' in mlruns"),
+        (["--resume", "latest"], "--resume: no run in mlruns is unfinished"),
+        (["--resume"], "Option '--resume' requires an argument"),
+        (["--on-nonfinite", "pray"], "'pray' is not one of 'stop', 'rollback'"),
     ],
 )
 def test_what_is_wrong_is_one_line(workplace, capsys, arguments, line):
@@ -79,5 +83,13 @@ def test_from_a_file_to_pictures_and_a_tracker_that_has_them(workplace):
     generated = call("-m", *hint.split())
     assert generated.returncode == 0, generated.stderr
     assert len(list((workplace / "generated").glob("seed-0-*.png"))) == 16
+    (workplace / "d.yaml").write_text(f"resume: {run_id}\nwidth: 10\n")
+    refused = call("-m", "kgan.train", "--config", "d.yaml", "--width", "11")
+    assert refused.returncode == 2 and refused.stderr.startswith("error: --resume: got --width 11 (the run has 10);")
+    resumed = call("-m", "kgan.train", "--config", "d.yaml", "--steps", "4")
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"run {run_id} goes on after step 2" in resumed.stdout and "step 4/4" in resumed.stdout
+    chosen = call("-m", "kgan.generate", "--run", run_id, "--checkpoint", "3")
+    assert chosen.returncode == 2 and chosen.stderr.endswith("got '3', expected last or one of 2, 4\n")
     synced = call("-m", "kgan.sync", "--run", run_id)
     assert (synced.returncode, synced.stdout) == (0, f"run {run_id}: the tracker has everything\n")

@@ -1,0 +1,85 @@
+import json
+import resource
+
+import pytest
+
+from kgan.errors import RunError
+from kgan.journal import Journal
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path)
+
+
+def test_entries_come_back_in_order_and_with_their_time(journal):
+    for step in range(3):
+        journal.append(kind="metrics", step=step)
+    entries = journal.entries()
+    assert [entry["step"] for entry in entries] == [0, 1, 2]
+    assert all(isinstance(entry["time"], int) for entry in entries)
+
+
+def test_what_is_sent_is_not_sent_again(journal):
+    assert journal.is_sent and journal.position == 0 and journal.unsent() == []
+    for step in range(3):
+        journal.append(kind="metrics", step=step)
+    first, *_ = journal.unsent()
+    journal.position += first[0]
+    assert [entry["step"] for _, entry in journal.unsent()] == [1, 2]
+    assert not journal.is_sent
+    journal.position += sum(length for length, _ in journal.unsent())
+    assert journal.is_sent
+
+
+def test_a_damaged_position_sends_all_again(journal, tmp_path):
+    journal.append(kind="metrics", step=0)
+    (tmp_path / "journal.sent").write_text("x")
+    assert journal.position == 0 and len(journal.unsent()) == 1
+
+
+def test_damaged_lines_do_not_hide_the_others(journal):
+    journal.append(kind="metrics", step=0)
+    with journal.path.open("ab") as file:
+        file.write(b'{"kind": "met\xff\n[1]\n{"kind": ["list"]}\nnull\n')
+    journal.append(kind="status", status="FINISHED")
+    assert [entry["kind"] for entry in journal.entries()] == ["metrics", *["damaged"] * 4, "status"]
+    assert journal.status == "FINISHED"
+
+
+@pytest.mark.parametrize("half", [b"", b'{"kind": "metr'])
+def test_the_journal_of_a_dead_process_ends_as_killed(journal, half):
+    journal.append(kind="metrics", step=4)
+    with journal.path.open("ab") as file:
+        file.write(half)
+    assert journal.status is None
+    for _ in range(2):  # the second time there is nothing to settle
+        journal.settle()
+        assert journal.status == "KILLED"
+        assert [entry["kind"] for entry in journal.entries()] == ["metrics", "status"]
+
+
+def test_the_status_is_the_last_word_only(journal):
+    journal.append(kind="status", status="KILLED")
+    journal.append(kind="resumed", step=3)
+    assert journal.status is None
+
+
+def test_a_full_disk_leaves_whole_lines(journal):
+    journal.append(kind="metrics", step=0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (journal.path.stat().st_size + 10, hard))  # in the middle of a line
+    try:
+        with pytest.raises(RunError, match=r"the run cannot write .*journal\.jsonl \("):
+            journal.append(kind="metrics", step=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert json.loads(journal.path.read_text())["step"] == 0  # one line
+    journal.append(kind="metrics", step=2)
+    assert [entry["step"] for entry in journal.entries()] == [0, 2]
+
+
+def test_an_unwritable_folder_is_one_line(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(RunError, match=r"the run cannot write .*\(Not a directory\)"):
+        Journal(tmp_path / "file").append(kind="metrics")
