@@ -5,13 +5,16 @@ import functools
 import io
 import os
 import pathlib
+import stat
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
+from pipelines import limits
 from pipelines.pictures import Header, Picture, Survey
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
@@ -19,11 +22,17 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff",
 # Named, so that a file called .png is never given to a format that runs a program (EPS).
 _FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _GREY_MODES = ("1", "L", "La", "LA", "I", "I;16", "I;16B", "I;16L", "I;16N")
+_TIFF_TILE_SIZE = (ExifTags.Base.TileWidth, ExifTags.Base.TileLength)
 _CHUNK_PICTURES = 64
 _CHUNK_BYTES = 4 * 2**20
+_WAITING_BYTES = 2**28  # of encoded pictures, ahead of the threads that decode them
+_PIXELS_AT_ONCE = 2 * limits.MAX_PIXELS  # in all threads together
 _THREADS_FROM = 64 * 64  # pixels: for smaller pictures threads lose more to the interpreter's lock than they win
 
 Image.init()  # loads all formats, here and not in several threads at once
+# What Pillow warns of is refused here and named, or read all the same. Once and for all: `warnings.catch_warnings` is
+# not for threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 _Decoded = tuple[np.ndarray, list[int | None], list[tuple[str, str]]]
 
@@ -47,22 +56,24 @@ def decode(pictures: Iterable[Picture], survey: Survey, size: int) -> Iterator[_
     """
     chunks = _chunks(pictures)
     function = functools.partial(_decode_chunk, mode=survey.mode, size=size)
-    if max((width * height for width, height in survey.sizes), default=0) <= _THREADS_FROM:
+    largest = max((width * height for width, height in survey.sizes), default=0)
+    if largest <= _THREADS_FROM:
         return map(function, chunks)
-    return _in_threads(function, chunks)
+    return _in_threads(function, chunks, max(1, min(os.cpu_count() or 1, _PIXELS_AT_ONCE // largest)))
 
 
-def _in_threads(function: Callable[[list[Picture]], _Decoded], chunks: Iterable[list[Picture]]) -> Iterator[_Decoded]:
-    """Maps in one thread per core, in order; `Executor.map` would read all pictures into memory first."""
-    workers = os.cpu_count() or 1
-    with ThreadPoolExecutor(workers) as pool:
-        waiting = deque()
+def _in_threads(
+    function: Callable[[list[Picture]], _Decoded], chunks: Iterable[list[Picture]], threads: int
+) -> Iterator[_Decoded]:
+    """Maps in order; `Executor.map` would read all pictures into memory first."""
+    with ThreadPoolExecutor(threads) as pool:
+        waiting = deque()  # (future, bytes) of each chunk
         for chunk in chunks:
-            waiting.append(pool.submit(function, chunk))
-            if len(waiting) > 2 * workers:
-                yield waiting.popleft().result()
+            waiting.append((pool.submit(function, chunk), sum(map(_held_bytes, chunk))))
+            while len(waiting) > 2 * threads or sum(held for _, held in waiting) > _WAITING_BYTES:
+                yield waiting.popleft()[0].result()
         while waiting:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()
 
 
 def _decode_chunk(chunk: list[Picture], mode: str, size: int) -> _Decoded:
@@ -82,7 +93,7 @@ def _chunks(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
     chunk, held = [], 0
     for picture in pictures:
         chunk.append(picture)
-        held += 0 if isinstance(picture.data, pathlib.Path) else memoryview(picture.data).nbytes
+        held += _held_bytes(picture)
         if len(chunk) == _CHUNK_PICTURES or held >= _CHUNK_BYTES:
             yield chunk
             chunk, held = [], 0
@@ -90,11 +101,36 @@ def _chunks(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
         yield chunk
 
 
-def _open(data: bytes | pathlib.Path) -> Image.Image:
-    return Image.open(data if isinstance(data, pathlib.Path) else io.BytesIO(data), formats=_FORMATS)
+def _held_bytes(picture: Picture) -> int:
+    return 0 if isinstance(picture.data, pathlib.Path | ValueError) else memoryview(picture.data).nbytes
 
 
-def _header(data: bytes | pathlib.Path) -> Header | None:
+@contextlib.contextmanager
+def _open(data: bytes | pathlib.Path | ValueError) -> Iterator[Image.Image]:
+    """Opens a picture of a size that may be decoded; closes it at the end.
+
+    Raises:
+        ValueError: it has too many bytes or pixels, or is no regular file.
+        Exception: nearly any, where bytes are damaged.
+    """
+    if isinstance(data, ValueError):
+        raise data
+    if isinstance(data, pathlib.Path):
+        state = data.stat()
+        if not stat.S_ISREG(state.st_mode):  # opening a pipe waits for its other end
+            raise ValueError("no regular file")
+        limits.check_bytes(state.st_size)
+    else:
+        limits.check_bytes(len(data))
+        data = io.BytesIO(data)
+    with Image.open(data, formats=_FORMATS) as image:
+        limits.check_pixels(*image.size)
+        if image.format == "TIFF":  # decoded by the tile, which may be larger than the picture
+            limits.check_pixels(*(int(image.tag_v2.get(tag, 0)) for tag in _TIFF_TILE_SIZE))
+        yield image
+
+
+def _header(data: bytes | pathlib.Path | ValueError) -> Header | None:
     try:
         with _open(data) as image:
             return Header(image.size, _is_grey(image), image.has_transparency_data, _is_deep(image))
@@ -117,7 +153,7 @@ def _is_deep(image: Image.Image) -> bool:
     return any(";16" in str(tile.args) or (tile.codec_name == "ppm" and tile.args[1] > 255) for tile in image.tile)
 
 
-def _pixels(data: bytes | pathlib.Path | np.ndarray, mode: str, size: int) -> np.ndarray:
+def _pixels(data: bytes | pathlib.Path | np.ndarray | ValueError, mode: str, size: int) -> np.ndarray:
     if isinstance(data, np.ndarray):
         if data.shape[:2] == (size, size):
             return data
@@ -142,8 +178,8 @@ def _convert(image: Image.Image, mode: str) -> Image.Image:
     if image.mode.startswith("I"):
         image = _upper_byte(image)
     if image.has_transparency_data and mode != "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image.convert("RGBA"))
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image if image.mode == mode else image.convert(mode)
 
 
@@ -158,4 +194,6 @@ def _upper_byte(image: Image.Image) -> Image.Image:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):  # its own text shows a memory address
         return "no known image format"
+    if isinstance(error, Image.DecompressionBombError):  # far above the limit, Pillow opens nothing
+        return f"more pixels than the {limits.MAX_PIXELS // 10**6} million that are read"
     return " ".join(str(error).split()) or type(error).__name__

@@ -6,18 +6,21 @@ of everything below it.
 
 import dataclasses
 import gzip
+import math
 import os
 import pathlib
 import tarfile
-import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
 from kgan.errors import InputError
-from pipelines import decode
+from pipelines import decode, limits
 from pipelines.pictures import Picture, Source, Survey, files_identity, number
 
 _SPLITS = ("train", "test")
+_HEADER_BYTES = 2**20  # of one member of an archive: its name and what else is told of it
+_LISTED_BYTES = 2**31  # of all images of an archive, which are listed before the first one is decoded
+_ENTRY_BYTES = 400  # of one image in that list, besides its name
 _Parts = tuple[str, ...]
 
 
@@ -56,7 +59,12 @@ def _read_folder(name: str, folder: pathlib.Path, split: str) -> Source:
 def _read_archive(name: str, archive: pathlib.Path, split: str) -> Source:
     ignored = _Ignored()
     # The layout needs all names: this pass takes the headers along.
-    found = list(decode.headers(_members(name, archive, ignored)))
+    found, listed = [], 0
+    for member, header in decode.headers(_members(name, archive, ignored)):
+        found.append((member, header))
+        listed += _ENTRY_BYTES + 2 * len(member)
+        if listed > _LISTED_BYTES:
+            raise InputError(f"--data {name}: holds more than {number(len(found) - 1, 'image')}: too many to list")
     layout = _Layout.of(name, [member for member, _ in found], split)
 
     def pictures() -> Iterator[Picture]:
@@ -171,17 +179,58 @@ def _members(name: str, archive: pathlib.Path, ignored: _Ignored) -> Iterator[Pi
     """Reads the images of an archive in its order; names of members are never used as paths."""
     try:
         # Own gzip: that of tarfile takes a truncated file for a complete one. A stream ("r|") is never rewound.
-        with _unpacked(archive) as file, tarfile.open(fileobj=file, mode="r|") as tar:
+        with _Rationed(_unpacked(archive)) as file, tarfile.open(fileobj=file, mode="r|") as tar:
             while (member := tar.next()) is not None:
+                file.left = math.inf
                 if member.isreg() and ignored.is_image(member.name):
-                    yield Picture(member.name, tar.extractfile(member).read())
+                    yield Picture(member.name, _content(tar, member))
                 ignored.links += not (member.isreg() or member.isdir())
-                tar.members = []  # else the archive's whole list of names is kept
+                _skip_to_next(tar)
+                tar.members, tar.pax_headers = [], {}  # else those of the whole archive are kept
+                file.left = _HEADER_BYTES
+            file.left = math.inf
             while block := tar.fileobj.read(tarfile.RECORDSIZE):
                 if block.strip(b"\0"):  # tarfile takes a damaged header for the end
                     raise tarfile.ReadError("something that is no file follows the last one read")
-    except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-        raise InputError(f"--data {name}: the archive is damaged or truncated: {error}") from error
+    except Exception as error:  # damaged headers make tarfile raise nearly anything
+        reason = str(error) or type(error).__name__
+        raise InputError(f"--data {name}: the archive is damaged or truncated: {reason}") from error
+
+
+class _Rationed:
+    """A file of which no more bytes are read than `left`: tarfile takes a header for as long as it says it is."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.left = _HEADER_BYTES
+
+    def __enter__(self) -> "_Rationed":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def read(self, size: int) -> bytes:
+        block = self._file.read(size)
+        self.left -= len(block)
+        if self.left < 0:
+            raise tarfile.ReadError(f"a header of more than {_HEADER_BYTES} bytes")
+        return block
+
+
+def _content(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes | ValueError:
+    try:
+        limits.check_bytes(member.size)
+    except ValueError as error:
+        return error
+    return tar.extractfile(member).read()
+
+
+def _skip_to_next(tar: tarfile.TarFile) -> None:
+    """Reads up to the next header; tarfile itself would go on reading behind the end of the file."""
+    while (left := tar.offset - tar.fileobj.tell()) > 0:
+        if not tar.fileobj.read(min(left, tarfile.RECORDSIZE)):
+            raise tarfile.ReadError("unexpected end of data")
 
 
 def _unpacked(archive: pathlib.Path) -> BinaryIO:

@@ -10,6 +10,7 @@ from typing import BinaryIO
 import numpy as np
 
 from kgan.errors import InputError
+from pipelines import limits
 from pipelines.pictures import Picture, Source, Survey, files_identity, number, numbered_classes
 
 _FILES = {
@@ -17,7 +18,7 @@ _FILES = {
     "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 _UINT8 = 8  # the type code of the idx format
-_ROWS_AT_ONCE = 1024
+_BYTES_AT_ONCE = 4 * 2**20
 
 
 def is_idx_folder(folder: pathlib.Path) -> bool:
@@ -38,6 +39,7 @@ def read(name: str, split: str) -> Source:
     count, height, width = _shape(name, images_file, 3)
     if 0 in (count, height, width):
         raise InputError(f"--data {name}: {images_file.name} holds no pixels: {count} images of {height}x{width}")
+    limits.check_array(name, images_file.name, count, height * width)
     labels = None if labels_file is None else _labels(name, labels_file, count)
 
     def pictures() -> Iterator[Picture]:
@@ -101,6 +103,7 @@ def _labels(name: str, path: pathlib.Path, count: int) -> np.ndarray:
 def _rows(path: pathlib.Path, count: int, height: int, width: int) -> Iterator[np.ndarray]:
     with _opened(path) as file:
         file.read(4 + 4 * 3)
-        for start in range(0, count, _ROWS_AT_ONCE):
-            rows = min(_ROWS_AT_ONCE, count - start)
+        at_once = max(1, _BYTES_AT_ONCE // (height * width))
+        for start in range(0, count, at_once):
+            rows = min(at_once, count - start)
             yield np.frombuffer(file.read(rows * height * width), np.uint8).reshape(rows, height, width, 1)

@@ -1,15 +1,19 @@
 """A Keras-style .npz: `x_train`, `y_train`, `x_test`, `y_test`. Read as a stream, so it may be larger than memory."""
 
 import dataclasses
+import io
 import math
 import pathlib
+import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
+from typing import BinaryIO
 
 import numpy as np
 
 from kgan.errors import InputError
+from pipelines import limits
 from pipelines.pictures import ARRAY_MODES, Picture, Source, Survey, files_identity, numbered_classes
 
 _BYTES_AT_ONCE = 4 * 2**20
@@ -17,6 +21,9 @@ _HEADER_READERS = {
     (1, 0): np.lib.format.read_array_header_1_0,
     (2, 0): np.lib.format.read_array_header_2_0,
 }
+_HEADER_BYTES = 2**14  # NumPy itself refuses longer ones, but reads them first
+_PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # what NumPy writes; others unpack without a limit
+_SHOWN = 200  # characters of NumPy's remarks, which quote the header
 _DAMAGE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error)
 
 
@@ -36,6 +43,7 @@ def read(name: str, split: str) -> Source:
         )
     images = _Array.open(name, path, f"x_{split}")
     channels = _check_shape(name, images)
+    limits.check_array(name, images.key, len(images), images.row_bytes)
     scale, note = _scale(name, images)
     labels, label_note = _labels(name, path, f"y_{split}", len(images)) if f"y_{split}" in keys else (None, "")
 
@@ -64,6 +72,7 @@ class _Array:
     name: str
     path: pathlib.Path
     key: str
+    offset: int
     shape: tuple[int, ...]
     fortran_order: bool
     dtype: np.dtype
@@ -72,38 +81,62 @@ class _Array:
     def open(cls, name: str, path: pathlib.Path, key: str) -> "_Array":
         try:
             with zipfile.ZipFile(path) as archive, archive.open(f"{key}.npy") as file:
-                version = np.lib.format.read_magic(file)
-                if version not in _HEADER_READERS:
-                    raise ValueError(f"an array format of version {version}")
-                shape, fortran_order, dtype = _HEADER_READERS[version](file)
-                held = archive.getinfo(f"{key}.npy").file_size - file.tell()
-        except _DAMAGE as error:
-            raise InputError(f"--data {name}: {key} is damaged: {error}") from error
-        needed = math.prod(shape) * dtype.itemsize
+                member = archive.getinfo(f"{key}.npy")
+                if member.compress_type not in _PACKINGS:
+                    raise ValueError("packed in a way that NumPy does not write")
+                start = io.BytesIO(file.read(_HEADER_BYTES))
+            shape, fortran_order, dtype = _read_header(start)
+        except Exception as error:  # what is no header makes NumPy's parser raise nearly anything
+            raise InputError(f"--data {name}: {key} is damaged: {_shown(error)}") from error
+        held, needed = member.file_size - start.tell(), math.prod(shape) * dtype.itemsize
         if not dtype.hasobject and held != needed:
             raise InputError(f"--data {name}: {key} {list(shape)} should hold {needed} bytes, but holds {held}")
-        return cls(name, path, key, shape, fortran_order, dtype)
+        if fortran_order and not limits.fits_memory(needed):
+            raise InputError(
+                f"--data {name}: {key} is in Fortran order, which can only be read whole, and its {needed / 1e9:.1f} "
+                "GB do not fit into the memory at hand; save it in C order (numpy.ascontiguousarray)"
+            )
+        return cls(name, path, key, start.tell(), shape, fortran_order, dtype)
 
     def __len__(self) -> int:
         return self.shape[0]
 
+    @property
+    def row_bytes(self) -> int:
+        return math.prod(self.shape[1:]) * self.dtype.itemsize
+
     def chunks(self) -> Iterator[np.ndarray]:
         """Reads the array, some rows at a time."""
-        row_bytes = math.prod(self.shape[1:]) * self.dtype.itemsize
-        at_once = max(1, _BYTES_AT_ONCE // row_bytes)
+        at_once = max(1, _BYTES_AT_ONCE // self.row_bytes)
         try:
-            if self.fortran_order:  # no row is in one piece
-                whole = np.load(self.path, allow_pickle=False)[self.key]
-                for start in range(0, len(self), at_once):
-                    yield np.ascontiguousarray(whole[start : start + at_once])
-                return
             with zipfile.ZipFile(self.path) as archive, archive.open(f"{self.key}.npy") as file:
-                _HEADER_READERS[np.lib.format.read_magic(file)](file)
+                if self.fortran_order:  # no row is in one piece
+                    whole = np.lib.format.read_array(file, allow_pickle=False)
+                    for start in range(0, len(self), at_once):
+                        yield np.ascontiguousarray(whole[start : start + at_once])
+                    return
+                file.read(self.offset)
                 for start in range(0, len(self), at_once):
                     rows = min(at_once, len(self) - start)
-                    yield np.frombuffer(file.read(rows * row_bytes), self.dtype).reshape(rows, *self.shape[1:])
+                    yield np.frombuffer(file.read(rows * self.row_bytes), self.dtype).reshape(rows, *self.shape[1:])
         except _DAMAGE as error:
             raise InputError(f"--data {self.name}: {self.key} is damaged: {error}") from error
+
+
+def _read_header(file: BinaryIO) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Returns shape, Fortran order and type; leaves the file where the numbers begin."""
+    version = np.lib.format.read_magic(file)
+    if version not in _HEADER_READERS:
+        raise ValueError(f"an array format of version {version}")
+    shape, fortran_order, dtype = _HEADER_READERS[version](file)
+    if not all(0 <= size <= sys.maxsize for size in shape):
+        raise ValueError("its shape has sizes that no array can have")
+    return shape, fortran_order, dtype
+
+
+def _shown(error: Exception) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]} ..."
 
 
 def _keys(name: str, path: pathlib.Path) -> list[str]:

@@ -13,11 +13,12 @@ ARRAY_MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
 class Picture(NamedTuple):
     """One picture as its file holds it.
 
-    `data` is the bytes of an image file, its path, or uint8 pixels `[height, width, channels]`.
+    `data` is the bytes of an image file, its path, uint8 pixels `[height, width, channels]`, or the error that says
+    why there is nothing of these.
     """
 
     name: str
-    data: bytes | pathlib.Path | np.ndarray
+    data: bytes | pathlib.Path | np.ndarray | ValueError
     label: int | None = None
 
 

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 
 from kgan.errors import InputError
+from pipelines.pictures import ARRAY_MODES
 
 MEMORY_SHARE = 0.5  # of the memory at hand: the rest is for the training
 
@@ -109,15 +110,41 @@ def create(shape: tuple[int, ...], key: str) -> Memory | Disk:
 
 
 def find(key: str) -> Stored | None:
-    """Returns rows that an earlier load left on disk, or None."""
+    """Returns rows that an earlier load left on disk, or None.
+
+    Raises:
+        InputError: what is there was not left by a load, or is damaged.
+    """
     place = _cache() / key
     if not place.is_dir():
         return None
+    try:
+        stored = _read(place)
+        stored.about["notes"].append(f"decoded images are on disk, in {place}")
+        return stored
+    except Exception as error:  # what is no header makes NumPy's parser raise nearly anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+        raise InputError(
+            f"KGAN_CACHE {_cache()}: the decoded images in {place} are damaged ({reason}); remove that folder, then "
+            "run again"
+        ) from error
+
+
+def _read(place: pathlib.Path) -> Stored:
+    """Reads what `Disk` wrote; a map takes no more memory than there are bytes, and holds no pickles."""
+    images = np.lib.format.open_memmap(place / "images.npy", mode="r")
+    count, side, width, channels = images.shape
+    if images.dtype != np.uint8 or width != side or channels not in ARRAY_MODES or not images.flags.c_contiguous:
+        raise ValueError(f"images.npy is {images.dtype} {list(images.shape)}")
+    labels = None
+    if (place / "labels.npy").exists():
+        labels = np.lib.format.open_memmap(place / "labels.npy", mode="r")
+        if labels.dtype != np.int32 or labels.shape != (count,):
+            raise ValueError(f"labels.npy is {labels.dtype} {list(labels.shape)}")
     about = json.loads((place / "about.json").read_text())
-    about["notes"].append(f"decoded images are on disk, in {place}")
-    labels = place / "labels.npy"
-    images = np.load(place / "images.npy", mmap_mode="r")
-    return Stored(images, np.load(labels) if labels.exists() else None, about)
+    if about["image_size"] not in range(1, side + 1) or {type(about["digest"]), *map(type, about["notes"])} != {str}:
+        raise ValueError("about.json is not what a load writes")
+    return Stored(images, None if labels is None else np.array(labels), about)
 
 
 def key(*parts: object) -> str:

@@ -42,7 +42,7 @@ def read(name: str, split: str) -> Source:
     return Source(
         name=name,
         split=split,
-        pictures=lambda: _pictures(builder, split, class_names is not None),
+        pictures=lambda: _pictures(name, builder, split, class_names is not None),
         identity=files_identity(sorted(pathlib.Path(builder.data_path).iterdir())),
         class_names=class_names,
     )
@@ -170,7 +170,7 @@ def _how_to_place(name: str, builder, missing: list[str], manual: pathlib.Path) 
     )
 
 
-def _pictures(builder, split: str, labelled: bool) -> Iterator[Picture]:
+def _pictures(name: str, builder, split: str, labelled: bool) -> Iterator[Picture]:
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
@@ -185,11 +185,14 @@ def _pictures(builder, split: str, labelled: bool) -> Iterator[Picture]:
             read_config=tfds.ReadConfig(interleave_cycle_length=1, try_autocache=False, options=options),
         )
     index = 0
-    for batch in dataset.batch(_ROWS_AT_ONCE).prefetch(2).as_numpy_iterator():
-        labels = batch["label"] if labelled else [None] * len(batch["image"])
-        for image, label in zip(batch["image"], labels, strict=True):
-            yield Picture(f"{split} example {index}", image, label)
-            index += 1
+    try:
+        for batch in dataset.batch(_ROWS_AT_ONCE).prefetch(2).as_numpy_iterator():
+            labels = batch["label"] if labelled else [None] * len(batch["image"])
+            for image, label in zip(batch["image"], labels, strict=True):
+                yield Picture(f"{split} example {index}", image, label)
+                index += 1
+    except tf.errors.OpError as error:
+        raise InputError(f"--data {name}: the files in {builder.data_path} are damaged: {_one_line(error)}") from error
 
 
 @contextlib.contextmanager

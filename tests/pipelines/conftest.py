@@ -1,6 +1,8 @@
 """What the tests of `pipelines` share: a cache of their own, pictures made on the spot, real sets where they are."""
 
 import pathlib
+import tracemalloc
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -27,6 +29,21 @@ def write_image():
         return pixels
 
     return write
+
+
+@pytest.fixture
+def peak_of():
+    """Calls a function; returns how many bytes Python and NumPy held at once meanwhile, besides those from before."""
+
+    def measure(function: Callable[[], None]) -> int:
+        tracemalloc.start()
+        try:
+            function()
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    return measure
 
 
 @pytest.fixture

@@ -1,27 +1,76 @@
+import io
+import os
+import pathlib
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile, ImageOps
 
 import pipelines
 from kgan.errors import InputError
-from pipelines import decode
+from pipelines import decode, limits
 
 
-def write_deep_png(path, pixels: np.ndarray) -> None:
-    """A PNG of 16 bits per channel, by its specification: Pillow writes grey ones only."""
-    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[pixels.shape[2]]
-    height, width = pixels.shape[:2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+def png(width: int, height: int, bits: int, colour_type: int, rows: bytes) -> bytes:
+    """A PNG by its specification; it may claim what its rows do not hold."""
 
     def part(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
 
-    header = struct.pack(">IIBBBBB", width, height, 16, colour_type, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, colour_type, 0, 0, 0)
     parts = part(b"IHDR", header), part(b"IDAT", zlib.compress(rows)), part(b"IEND", b"")
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+def write_deep_png(path, pixels: np.ndarray) -> None:
+    """A PNG of 16 bits per channel: Pillow writes grey ones only."""
+    colour_type = {1: 0, 2: 4, 3: 2, 4: 6}[pixels.shape[2]]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in pixels)
+    path.write_bytes(png(pixels.shape[1], pixels.shape[0], 16, colour_type, rows))
+
+
+def tiff(width: int, height: int, tile: tuple[int, int] | None = None) -> bytes:
+    """A TIFF header by its specification, of 8 grey bits without content."""
+    values = {256: width, 257: height, 258: 8, 259: 8, 262: 1, 273: 8, 277: 1, 278: height, 279: 0}
+    if tile:
+        values = {256: width, 257: height, 258: 8, 259: 8, 262: 1, 277: 1, 322: tile[0], 323: tile[1], 324: 8, 325: 0}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in values.items())
+    return struct.pack("<2sHIH", b"II", 42, 8, len(values)) + entries + bytes(4)
+
+
+def gif(width: int, height: int) -> bytes:
+    frame = b"," + struct.pack("<HHHH", 0, 0, width, height) + b"\0\2\2\x44\1\0;"
+    return b"GIF89a" + struct.pack("<HH", width, height) + b"\x80\0\0" + bytes(6) + frame
+
+
+def webp(width: int, height: int) -> bytes:
+    """A canvas that has one frame of 16x16."""
+
+    def part(kind: bytes, content: bytes) -> bytes:
+        return kind + struct.pack("<I", len(content)) + content + bytes(len(content) % 2)
+
+    def size(*sides: int) -> bytes:
+        return b"".join(struct.pack("<I", side - 1)[:3] for side in sides)
+
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16)).save(buffer, "WEBP", lossless=True)
+    frame = bytes(6) + size(16, 16) + bytes(4) + buffer.getvalue()[12:]
+    parts = part(b"VP8X", b"\2\0\0\0" + size(width, height)) + part(b"ANIM", bytes(6)) + part(b"ANMF", frame)
+    return b"RIFF" + struct.pack("<I", 4 + len(parts)) + b"WEBP" + parts
+
+
+def jpeg(width: int, height: int) -> bytes:
+    """The size alone: what is in the file is 8x8."""
+    buffer = io.BytesIO()
+    Image.new("L", (8, 8)).save(buffer, "JPEG")
+    content = bytearray(buffer.getvalue())
+    size = content.index(b"\xff\xc0") + 5
+    content[size : size + 4] = struct.pack(">HH", height, width)
+    return bytes(content)
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "RGBA"])
@@ -203,3 +252,143 @@ def test_threads_keep_the_order(tmp_path, write_image, monkeypatch):
     monkeypatch.setattr(decode, "_CHUNK_PICTURES", 4)
     monkeypatch.setattr(decode, "_THREADS_FROM", 0)
     np.testing.assert_array_equal(pipelines.load(str(tmp_path)).images, expected)
+
+
+@pytest.fixture
+def never_decoded(monkeypatch):
+    """No pixel may be decoded."""
+
+    def fail(*args):
+        pytest.fail("pixels were decoded")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", fail)
+    monkeypatch.setattr(ImageFile.ImageFile, "load_prepare", fail)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("a.png", png(20000, 8000, 1, 0, b"")),
+        ("a.png", png(20000, 8000, 8, 2, b"")),
+        ("a.png", png(20000, 8000, 16, 6, b"")),
+        ("a.jpg", jpeg(20000, 8000)),
+        ("a.tif", tiff(20000, 8000)),
+        ("a.tif", tiff(8, 8, tile=(20000, 8000))),
+        ("a.gif", gif(20000, 8000)),
+        ("a.webp", webp(20000, 8000)),
+        ("a.bmp", struct.pack("<2sIIIIiiHHIIIIII", b"BM", 54, 0, 54, 40, 20000, 8000, 1, 24, 0, 0, 0, 0, 0, 0)),
+        ("a.ppm", b"P6 20000 8000 255\n"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "content",
+)
+def test_too_many_pixels_are_refused_by_the_header(tmp_path, never_decoded, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"\({name}: 20000x8000 pixels; at most 110 million are read\)"):
+        pipelines.load(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "name, content",
+    [
+        ("a.png", png(30000, 30000, 8, 0, b"")),
+        ("a.png", png(2**31 - 1, 2**31 - 1, 16, 6, b"")),
+        ("a.jpg", jpeg(65500, 65500)),
+        ("a.tif", tiff(2**31, 2**31)),
+        ("a.gif", gif(65535, 65535)),
+        ("a.ppm", b"P6 99999999 99999999 255\n"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "content",
+)
+def test_gigapixels_are_refused_by_the_header(tmp_path, never_decoded, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=rf"\({name}: more pixels than the 110 million that are read\)"):
+        pipelines.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("size", [(1, 10**7), (10**7, 1)])
+def test_too_long_a_side_is_refused_by_the_header(tmp_path, never_decoded, size):
+    (tmp_path / "a.png").write_bytes(png(*size, 8, 0, b""))
+    with pytest.raises(InputError, match=rf"{size[0]}x{size[1]} pixels; at most 65535 a side are read"):
+        pipelines.load(str(tmp_path))
+
+
+def test_skip_bad_goes_on_without_pictures_that_are_too_large(tmp_path, write_image):
+    pixels = write_image(tmp_path / "a.png")
+    (tmp_path / "b.png").write_bytes(png(30000, 30000, 8, 0, b""))
+    data = pipelines.load(str(tmp_path), skip_bad=True)
+    np.testing.assert_array_equal(data.images, [pixels])
+    assert data.notes == ("1 unreadable image skipped: b.png",)
+
+
+def test_a_picture_at_the_limit_is_read(tmp_path, monkeypatch, write_image):
+    monkeypatch.setattr(limits, "MAX_PIXELS", 12 * 12)
+    write_image(tmp_path / "a.png", size=(12, 12))
+    assert len(pipelines.load(str(tmp_path)).images) == 1
+    write_image(tmp_path / "b.png", size=(29, 5))
+    with pytest.raises(InputError, match=r"b\.png: 29x5 pixels"):
+        pipelines.load(str(tmp_path))
+
+
+def test_too_large_a_file_is_not_opened(tmp_path, monkeypatch):
+    with (tmp_path / "a.webp").open("wb") as file:
+        file.truncate(10**10)  # of holes
+    monkeypatch.setattr(decode.Image, "open", None)
+    with pytest.raises(InputError, match=r"\(a\.webp: 10000 MB; at most 268 MB are read\)"):
+        pipelines.load(str(tmp_path))
+
+
+def test_a_pipe_is_not_waited_for(tmp_path, write_image):
+    write_image(tmp_path / "a.png")
+    os.mkfifo(tmp_path / "b.png")
+    with pytest.raises(InputError, match=r"b\.png \(b\.png: no regular file\)"):
+        pipelines.load(str(tmp_path))
+
+
+def test_pillows_warnings_reach_no_one(tmp_path):
+    (tmp_path / "a.png").write_bytes(png(20000, 8000, 8, 0, b""))
+    (tmp_path / "b.tif").write_bytes(tiff(8, 8)[:-20])  # Pillow warns of tags that are cut off
+    program = f"""
+import pipelines
+from kgan.errors import InputError
+try:
+    pipelines.load({str(tmp_path)!r})
+except InputError as error:
+    print(error)
+"""
+    root = pathlib.Path(pipelines.__file__).parents[1]
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=root)
+    assert "2 of 2 images cannot be read" in done.stdout
+    assert "Warning" not in done.stderr
+
+
+def test_threads_are_fewer_where_pictures_are_large(tmp_path, write_image, monkeypatch):
+    used = []
+    pool = decode.ThreadPoolExecutor
+    monkeypatch.setattr(decode, "ThreadPoolExecutor", lambda threads: used.append(threads) or pool(threads))
+    monkeypatch.setattr(decode.os, "cpu_count", lambda: 64)
+    monkeypatch.setattr(decode, "_PIXELS_AT_ONCE", 3 * 100 * 100)
+    write_image(tmp_path / "a.png", size=(100, 100))
+    pipelines.load(str(tmp_path))
+    monkeypatch.setattr(decode, "_PIXELS_AT_ONCE", 1)
+    pipelines.load(str(tmp_path))
+    assert used == [3, 1]
+
+
+def test_encoded_pictures_do_not_pile_up_before_the_threads(monkeypatch):
+    """Few are taken from the source while one is worked on, if they are large."""
+    monkeypatch.setattr(decode, "_WAITING_BYTES", 3000)
+    monkeypatch.setattr(decode, "_CHUNK_BYTES", 1)
+    taken = []
+
+    def pictures():
+        for index in range(20):
+            taken.append(index)
+            yield decode.Picture(f"{index}", bytes(1000))
+
+    survey = decode.Survey(20, frozenset({(100, 100)}), "L")
+    monkeypatch.setattr(decode.os, "cpu_count", lambda: 64)
+    results = decode.decode(pictures(), survey, 8)
+    next(results)
+    assert len(taken) == 4
+    assert len(list(results)) == 19

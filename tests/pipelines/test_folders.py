@@ -1,3 +1,4 @@
+import gzip
 import io
 import tarfile
 
@@ -6,6 +7,9 @@ import pytest
 
 import pipelines
 from kgan.errors import InputError
+from pipelines import folders, limits
+
+MEGABYTE = 2**20
 
 
 @pytest.fixture
@@ -161,6 +165,105 @@ def test_links_devices_and_paths_in_archives_do_nothing(make, tmp_path):
     assert len(data.images) == 3
     assert "3 special files ignored" in data.notes
     assert sorted(tmp_path.rglob("*")) == before
+
+
+def member(name: str, content: bytes = b"", size: int | None = None, kind: bytes = tarfile.REGTYPE) -> bytes:
+    """One member of an archive; it may claim another size than its content has."""
+    header = tarfile.TarInfo(name)
+    header.type, header.size = kind, len(content) if size is None else size
+    return header.tobuf(tarfile.GNU_FORMAT) + content + bytes(-len(content) % 512)
+
+
+def told(**values: str) -> bytes:
+    """A header of the pax format; "_" stands for "."."""
+    content = b""
+    for key, value in values.items():
+        record = f" {key.replace('_', '.')}={value}\n"
+        length = next(n for n in range(len(record), 2 * len(record)) if n == len(f"{n}{record}"))
+        content += f"{length}{record}".encode()
+    return member("pax", content, kind=tarfile.XHDTYPE)
+
+
+LONG = bytes(32 * MEGABYTE)
+SPARSE = {"GNU_sparse_major": "1", "GNU_sparse_minor": "0", "GNU_sparse_name": "b.png", "GNU_sparse_realsize": "9"}
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        member("././@LongLink", LONG, kind=tarfile.GNUTYPE_LONGNAME),
+        member("././@LongLink", LONG, kind=tarfile.GNUTYPE_LONGLINK),
+        member("pax", LONG, kind=tarfile.XHDTYPE),
+        member("pax", LONG, kind=tarfile.XGLTYPE),
+        told(**SPARSE) + member("b.png", b"9999999\n" + b"0\n" * MEGABYTE),
+    ],
+    ids=["name", "link", "pax", "global", "sparse"],
+)
+def test_a_header_without_end_is_refused_in_little_memory(make, tmp_path, monkeypatch, peak_of, header):
+    monkeypatch.setattr(folders, "_HEADER_BYTES", 2**16)
+    good = member("a.png", (make("a.png") / "a.png").read_bytes())
+    archive = tmp_path / "set.tar.gz"
+    archive.write_bytes(gzip.compress(good + header + member("b.png") + bytes(1024), 1))
+
+    def load():
+        with pytest.raises(InputError, match=r"damaged or truncated: a header of more than 65536 bytes"):
+            pipelines.load(str(archive))
+
+    assert peak_of(load) < 16 * MEGABYTE
+
+
+def test_too_large_a_member_is_an_unreadable_image_and_is_not_read(make, tmp_path, monkeypatch, peak_of):
+    monkeypatch.setattr(limits, "MAX_PICTURE_BYTES", MEGABYTE)
+    good = (make("a.png") / "a.png").read_bytes()
+    archive = tmp_path / "set.tar.gz"
+    parts = member("cat/a.png", good) + member("cat/b.png", LONG) + member("dog/c.png", good) + bytes(1024)
+    archive.write_bytes(gzip.compress(parts, 1))
+
+    def load():
+        with pytest.raises(InputError, match=r"cat/b\.png \(cat/b\.png: 33 MB; at most 1 MB are read\)"):
+            pipelines.load(str(archive))
+        np.testing.assert_array_equal(pipelines.load(str(archive), skip_bad=True).labels, [0, 1])
+
+    assert peak_of(load) < 16 * MEGABYTE
+
+
+def test_a_member_of_holes_is_not_filled(make, tmp_path):
+    good = member("a.png", (make("a.png") / "a.png").read_bytes())
+    holes = told(GNU_sparse_map="0,1", GNU_sparse_size=str(2**45), GNU_sparse_name="b.png") + member("b.png", b"x")
+    (tmp_path / "set.tar").write_bytes(good + holes + bytes(1024))
+    with pytest.raises(InputError, match=r"b\.png: 35184372 MB; at most 268 MB are read"):
+        pipelines.load(str(tmp_path / "set.tar"))
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        member("b.txt", b"little", size=2**60),
+        member("b.png", b"little", size=200 * MEGABYTE),
+        member("b.png", size=-1024),
+        told(size="-512") + member("b.png"),
+        member("././@LongLink", b"name", kind=tarfile.GNUTYPE_LONGNAME) * 2000,
+        member("pax", b"9" * 30 + b" path=b\n", kind=tarfile.XHDTYPE) + member("b.png"),
+        told(**SPARSE) + member("b.png", b"no number"),
+    ],
+    ids=["endless", "short", "negative", "negative pax", "nested", "long number", "no sparse map"],
+)
+def test_members_that_claim_what_cannot_be_are_refused(make, tmp_path, broken):
+    good = member("a.png", (make("a.png") / "a.png").read_bytes())
+    (tmp_path / "set.tar").write_bytes(good + broken)
+    with pytest.raises(InputError, match=r"the archive is damaged or truncated: .") as caught:
+        pipelines.load(str(tmp_path / "set.tar"))
+    assert "\n" not in str(caught.value)
+
+
+def test_empty_members_are_unreadable_images_up_to_a_number(tmp_path, monkeypatch):
+    archive = tmp_path / "set.tar"
+    archive.write_bytes(b"".join(member(f"{index:03}.png") for index in range(500)) + bytes(1024))
+    with pytest.raises(InputError, match=r"500 of 500 images cannot be read: 000\.png, .* and 495 more"):
+        pipelines.load(str(archive))
+    monkeypatch.setattr(folders, "_LISTED_BYTES", 400 * 100)
+    with pytest.raises(InputError, match=r"set\.tar: holds more than 9\d images: too many to list"):
+        pipelines.load(str(archive))
 
 
 @pytest.mark.parametrize("ending", ["tar", "tar.gz"])

@@ -1,10 +1,13 @@
 import gzip
+from collections import deque
 
 import numpy as np
 import pytest
 
 import pipelines
 from kgan.errors import InputError
+from pipelines import idx as source
+from pipelines import limits
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 
@@ -70,6 +73,38 @@ def test_a_truncated_or_damaged_gz_is_refused(tmp_path, pixels):
         (tmp_path / f"{IMAGES}.gz").write_bytes(content)
         with pytest.raises(InputError, match=r"train-images-idx3-ubyte\.gz is damaged or truncated"):
             pipelines.load(str(tmp_path))
+
+
+@pytest.mark.parametrize("height, width", [(8, 8), (10**9, 10**9)])
+def test_a_gz_that_unpacks_to_more_than_it_should_takes_little_memory(tmp_path, peak_of, height, width):
+    header = bytes([0, 0, 8, 3]) + np.array([1, height, width], ">u4").tobytes()
+    (tmp_path / f"{IMAGES}.gz").write_bytes(gzip.compress(header + bytes(2**25), 1))
+
+    def load():
+        with pytest.raises(InputError, match=rf"should hold 1x{height}x{width} = .* bytes, but holds (more|33554432)"):
+            pipelines.load(str(tmp_path))
+
+    assert peak_of(load) < 2**23
+
+
+def test_images_are_read_some_at_a_time_and_too_large_ones_not_at_all(tmp_path, monkeypatch, peak_of):
+    monkeypatch.setattr(limits, "MAX_PICTURE_BYTES", 2**20)
+    path = tmp_path / f"{IMAGES}.gz"
+    path.write_bytes(gzip.compress(idx(np.zeros((32, 1024, 1024), np.uint8)), 1))
+    assert peak_of(lambda: deque(source.read(str(tmp_path), "train").pictures(), 0)) < 2**24
+    path.write_bytes(gzip.compress(idx(np.zeros((1, 1025, 1024), np.uint8)), 1))
+    with pytest.raises(
+        InputError, match=r"one image of train-images-idx3-ubyte\.gz takes 1 MB; at most 1 MB are read"
+    ):
+        pipelines.load(str(tmp_path))
+
+
+def test_more_images_than_their_labels_fit_into_memory_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(limits, "_MEMORY_SHARE", 1e-6)  # some kilobytes
+    for name, shape in ((IMAGES, (10**6, 1, 1)), (LABELS, (10**6,))):
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(idx(np.zeros(shape, np.uint8)), 1))
+    with pytest.raises(InputError, match=r"ubyte\.gz holds 1000000 images: too many for the memory at hand"):
+        pipelines.load(str(tmp_path))
 
 
 def test_labels_must_be_as_many_as_the_images(tmp_path, pixels):

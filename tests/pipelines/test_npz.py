@@ -1,10 +1,15 @@
+import io
+import pathlib
+import struct
 import zipfile
+from collections import deque
 
 import numpy as np
 import pytest
 
 import pipelines
 from kgan.errors import InputError
+from pipelines import limits, npz
 
 
 @pytest.fixture
@@ -88,6 +93,32 @@ def test_pickled_objects_are_never_loaded(load):
         load(x_train=np.full((2, 8, 8), None))
 
 
+class Creates:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (self.path,)
+
+
+def test_unpickling_would_run_what_the_next_test_looks_for(tmp_path):
+    np.savez(tmp_path / "set.npz", x_train=np.array([Creates(tmp_path / "created")]))
+    with np.load(tmp_path / "set.npz", allow_pickle=True) as file:
+        file["x_train"]
+    assert (tmp_path / "created").exists()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_nothing_in_a_file_is_run(load, tmp_path, order):
+    evil = np.full((2, 8, 8), Creates(tmp_path / "created"), order=order)
+    with pytest.raises(InputError, match="x_train is object; expected uint8"):
+        load(x_train=evil)
+    assert load(x_train=random_pixels(2, 8, 8), y_train=evil[:, 0, 0]).labels is None
+    assert not (tmp_path / "created").exists()
+
+
 @pytest.mark.parametrize("shape", [(8, 8), (2, 3, 8, 8), (2, 8, 8, 5), (0, 8, 8), (2, 0, 8, 1), (2, 8, 8, 1, 1)])
 def test_other_shapes_are_refused(load, shape):
     with pytest.raises(InputError, match=r"x_train has the shape \[.*\]; expected \[n, height, width\]"):
@@ -148,3 +179,101 @@ def test_a_header_that_promises_more_than_is_there_is_refused_before_anything_is
         file.write(b"short")
     with pytest.raises(InputError, match=r"should hold 100000000000000000 bytes, but holds 5"):
         pipelines.load(str(path))
+
+
+def write_npz(path, header: dict | bytes, content: bytes, packing: int = zipfile.ZIP_DEFLATED) -> None:
+    """An `x_train` by the specification of the format: its header may be anything."""
+    text = header if isinstance(header, bytes) else repr(header).encode()
+    with zipfile.ZipFile(path, "w", packing) as archive:
+        archive.writestr("x_train.npy", b"\x93NUMPY\2\0" + struct.pack("<I", len(text)) + text + content)
+
+
+def header(*shape: int, fortran_order: bool = False, descr: str = "|u1") -> dict:
+    return {"descr": descr, "fortran_order": fortran_order, "shape": shape}
+
+
+@pytest.mark.parametrize(
+    "wrong, complaint",
+    [
+        (header(-1, -8, 8), "sizes that no array can have"),
+        (header(10**3000, 10**3000, 1), "sizes that no array can have"),
+        (header(10**12, 1, 1), r"\[1000000000000, 1, 1\] should hold 1000000000000 bytes, but holds 64"),
+        (b"(" * 100, "x_train is damaged"),
+        (b"-" * 9000 + b"1", "x_train is damaged"),
+        (b"  a\n b\n", "x_train is damaged"),
+        (b"{{}: 1}", "x_train is damaged: unhashable"),
+        (b"'" + b"x" * 9000 + b"'", r"x_train is damaged: Header is not a dictionary: 'x{100,200} \.\.\.$"),
+        (b" " * 2**25, "x_train is damaged"),
+    ],
+    ids=lambda value: "header" if isinstance(value, bytes | dict) else value,
+)
+def test_absurd_headers_are_refused_in_little_memory(tmp_path, peak_of, wrong, complaint):
+    path = tmp_path / "set.npz"
+    write_npz(path, wrong, bytes(64))
+
+    def load():
+        with pytest.raises(InputError, match=complaint) as caught:
+            pipelines.load(str(path))
+        assert "\n" not in str(caught.value)
+
+    assert peak_of(load) < 2**23
+
+
+def test_rows_are_read_some_at_a_time_and_too_large_ones_not_at_all(tmp_path, monkeypatch, peak_of):
+    monkeypatch.setattr(limits, "MAX_PICTURE_BYTES", 2**20)
+    path = tmp_path / "set.npz"
+    write_npz(path, header(32, 1024, 1024), bytes(2**25))
+    assert peak_of(lambda: deque(npz.read(str(path), "train").pictures(), 0)) < 2**24
+    for descr, sizes in (("<f8", (400, 400)), ("|u1", (2**20 + 1, 1))):
+        write_npz(path, header(1, *sizes, descr=descr), bytes(np.prod(sizes) * np.dtype(descr).itemsize))
+        with pytest.raises(InputError, match="one image of x_train takes 1 MB; at most 1 MB are read"):
+            pipelines.load(str(path))
+
+
+def test_more_images_than_their_labels_fit_into_memory_are_refused(load, monkeypatch):
+    monkeypatch.setattr(limits, "_MEMORY_SHARE", 1e-6)  # some kilobytes
+    with pytest.raises(InputError, match="x_train holds 1000000 images: too many for the memory at hand"):
+        load(x_train=np.zeros((10**6, 1, 1), np.uint8), y_train=np.arange(10**6), compressed=True)
+
+
+def test_fortran_order_is_refused_where_it_does_not_fit_into_memory(load, monkeypatch):
+    monkeypatch.setattr(limits, "_MEMORY_SHARE", 1e-6)
+    pixels = np.zeros((10, 512, 512), np.uint8)
+    with pytest.raises(InputError, match=r"x_train is in Fortran order, .* 0\.0 GB do not fit .*; save it in C order"):
+        load(x_train=np.asfortranarray(pixels))
+    assert len(load(x_train=pixels).images) == 10
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_packings_that_unpack_without_a_limit_are_refused(tmp_path, peak_of, packing):
+    path = tmp_path / "set.npz"
+    write_npz(path, header(2**15, 32, 32), bytes(2**25), packing)
+
+    def load():
+        with pytest.raises(InputError, match="x_train is damaged: packed in a way that NumPy does not write"):
+            pipelines.load(str(path))
+
+    assert peak_of(load) < 2**23
+
+
+@pytest.mark.parametrize("claimed", [64, 64 + 2**20])
+def test_a_member_that_lies_about_its_size_is_refused(tmp_path, claimed):
+    path = tmp_path / "set.npz"
+    write_npz(path, header(1, 8, claimed // 8), bytes(64 + 2**19))
+    content = bytearray(path.read_bytes())
+    entry = content.rindex(b"PK\1\2")  # in the directory of the archive
+    (size,) = struct.unpack_from("<I", content, entry + 24)
+    struct.pack_into("<I", content, entry + 24, size - 64 - 2**19 + claimed)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="x_train is damaged: "):
+        pipelines.load(str(path))
+
+
+def test_a_member_without_npy_is_not_taken_for_the_array(tmp_path):
+    buffer = io.BytesIO()
+    pixels = np.asfortranarray(random_pixels(2, 8, 8))
+    np.save(buffer, pixels)
+    with zipfile.ZipFile(tmp_path / "set.npz", "w") as archive:
+        archive.writestr("x_train", "something else")
+        archive.writestr("x_train.npy", buffer.getvalue())
+    np.testing.assert_array_equal(pipelines.load(str(tmp_path / "set.npz")).images[..., 0], pixels)

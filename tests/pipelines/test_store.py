@@ -1,5 +1,7 @@
 import os
 import pathlib
+import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -96,9 +98,108 @@ def test_rows_another_process_wrote_meanwhile_are_taken(cache, little_memory):
     slow, fast = store.create(shape, "key"), store.create(shape, "key")
     for rows in (fast, slow):
         rows.append(np.zeros(shape, np.uint8))
-        stored = rows.finish(None, {"notes": []})
+        stored = rows.finish(None, {"image_size": 8, "digest": "", "notes": []})
         assert stored.images.shape == shape
     assert [path.name for path in cache.iterdir()] == ["key"]
+
+
+class Creates:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: pathlib.Path):
+        self.path = path
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (self.path,)
+
+
+@pytest.fixture
+def place(folder, cache, little_memory) -> pathlib.Path:
+    """Where the cache keeps the decoded folder: 3 images of 12x12 with labels."""
+    pipelines.load(str(folder))
+    (place,) = cache.iterdir()
+    return place
+
+
+@pytest.mark.parametrize(
+    "file, content",
+    [
+        ("about.json", b""),
+        ("about.json", b"\xff\xfe"),
+        ("about.json", b"[" * 10**5),
+        ("about.json", b"[]"),
+        ("about.json", b'{"image_size": 12, "digest": "x"}'),
+        ("about.json", b'{"image_size": 12, "digest": "x", "notes": "y"}'),
+        ("about.json", b'{"image_size": 12, "digest": "x", "notes": [7]}'),
+        ("about.json", b'{"image_size": 13, "digest": "x", "notes": []}'),
+        ("about.json", b'{"image_size": "12", "digest": "x", "notes": []}'),
+        ("about.json", None),
+        ("images.npy", b""),
+        ("images.npy", b"no array"),
+        ("images.npy", None),
+        ("labels.npy", b""),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "content",
+)
+def test_a_damaged_cache_is_an_error_that_says_what_to_do(folder, cache, place, file, content):
+    (place / file).unlink()
+    if content is not None:
+        (place / file).write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        pipelines.load(str(folder))
+    message = str(caught.value)
+    assert message.startswith(f"KGAN_CACHE {cache}: the decoded images in {place} are damaged (")
+    assert message.endswith("; remove that folder, then run again")
+    assert "\n" not in message
+    shutil.rmtree(place)
+    assert len(pipelines.load(str(folder)).images) == 3
+
+
+@pytest.mark.parametrize(
+    "file, array",
+    [
+        ("images.npy", np.zeros((3, 12, 12, 3))),
+        ("images.npy", np.zeros((3, 12, 12), np.uint8)),
+        ("images.npy", np.zeros((3, 12, 16, 3), np.uint8)),
+        ("images.npy", np.zeros((3, 12, 12, 5), np.uint8)),
+        ("images.npy", np.zeros((2, 12, 12, 3), np.uint8)),
+        ("images.npy", np.asfortranarray(np.zeros((3, 12, 12, 3), np.uint8))),
+        ("labels.npy", np.zeros(4, np.int32)),
+        ("labels.npy", np.zeros(3)),
+    ],
+)
+def test_foreign_arrays_in_the_cache_are_refused(folder, place, file, array):
+    np.save(place / file, array)
+    with pytest.raises(InputError, match=r"are damaged \(ValueError: (images\.npy is|labels\.npy is|not enough) "):
+        pipelines.load(str(folder))
+
+
+@pytest.mark.parametrize("file", ["images.npy", "labels.npy"])
+def test_a_header_in_the_cache_that_promises_more_than_is_there_takes_no_memory(folder, place, file, peak_of):
+    shape = (10**9, 12, 12, 3) if file == "images.npy" else (10**12,)
+    with (place / file).open("wb") as opened:
+        header = {"descr": "|u1" if file == "images.npy" else "<i4", "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(opened, header)
+
+    def load():
+        with pytest.raises(InputError, match="are damaged"):
+            pipelines.load(str(folder))
+
+    assert peak_of(load) < 2**23
+
+
+@pytest.mark.parametrize("file", ["images.npy", "labels.npy", "about.json"])
+@pytest.mark.parametrize("bare", [True, False])
+def test_nothing_in_the_cache_is_run(folder, place, tmp_path, file, bare):
+    evil = Creates(tmp_path / "created")
+    if bare:
+        (place / file).write_bytes(pickle.dumps(evil))
+    else:
+        with (place / file).open("wb") as opened:
+            np.save(opened, np.full(3, evil))
+    with pytest.raises(InputError, match="are damaged"):
+        pipelines.load(str(folder))
+    assert not (tmp_path / "created").exists()
 
 
 def test_a_cache_that_cannot_be_written_is_an_error(folder, tmp_path, little_memory, monkeypatch):

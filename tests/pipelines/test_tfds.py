@@ -93,6 +93,14 @@ def test_a_missing_split_is_named():
         pipelines.load("tfds:kgan_tiny/grey", split="test")
 
 
+def test_damaged_files_are_refused(data_dir):
+    pipelines.load("tfds:kgan_tiny/grey")
+    (records,) = data_dir.rglob("*.tfrecord*")
+    records.write_bytes(records.read_bytes()[:-10])
+    with pytest.raises(InputError, match=r"--data tfds:kgan_tiny/grey: the files in .*kgan_tiny.* are damaged: "):
+        pipelines.load("tfds:kgan_tiny/grey")
+
+
 def test_unknown_names_and_configurations_get_their_near_misses():
     with pytest.raises(InputError, match=r"'mnst' is no set of tensorflow-datasets. Did you mean .*'mnist'"):
         pipelines.load("tfds:mnst")
