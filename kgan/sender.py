@@ -5,14 +5,17 @@ import json
 import logging
 import os
 import pathlib
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 
+import filelock
 from PIL import Image
 
 from kgan.errors import InputError
 from kgan.journal import Journal
 
+_SQLITE = "sqlite:///"
 _METRICS_PER_CALL = 1000  # limits of MLflow's log_batch
 _PARAMS_PER_CALL = 100
 _DATA_NAME = 500  # characters that MLflow keeps
@@ -161,13 +164,32 @@ def open_client(tracking_uri: str):
 
     for name in ("mlflow", "alembic"):
         logging.getLogger(name).setLevel(logging.ERROR)
-    return mlflow.MlflowClient(absolute(tracking_uri))
+    tracking_uri = absolute(tracking_uri)
+    if tracking_uri.startswith(_SQLITE):
+        _make_database(pathlib.Path(tracking_uri.removeprefix(_SQLITE)))
+    return mlflow.MlflowClient(tracking_uri)
+
+
+def _make_database(path: pathlib.Path) -> None:
+    """Makes a database that is not there yet; it gets its name when it is complete.
+
+    MLflow takes seconds for it, and one whose making was cut short could never be used.
+    """
+    import mlflow
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with filelock.FileLock(path.with_name(f".{path.name}.lock")):
+        if not path.exists():
+            with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+                made = pathlib.Path(folder, path.name)
+                mlflow.MlflowClient(f"{_SQLITE}{made}").search_experiments()
+                os.replace(made, path)
 
 
 def absolute(tracking_uri: str) -> str:
     """A relative database path made absolute, so that a run can be synced from another directory."""
-    relative = tracking_uri.removeprefix("sqlite:///")
-    return tracking_uri if relative == tracking_uri else f"sqlite:///{pathlib.Path(relative).resolve()}"
+    relative = tracking_uri.removeprefix(_SQLITE)
+    return tracking_uri if relative == tracking_uri else f"{_SQLITE}{pathlib.Path(relative).resolve()}"
 
 
 @contextlib.contextmanager

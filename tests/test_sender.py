@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from kgan.errors import InputError
-from kgan.sender import Sender
+from kgan.sender import Sender, open_client
 
 
 class Client:
@@ -92,6 +92,22 @@ def test_files_outside_of_the_run_are_never_sent(folder, kind):
         with pytest.raises(InputError, match="which is outside of it"):
             sent(folder, PICTURE | {"kind": kind, "file": file})
         (folder / "journal.jsonl").unlink()
+
+
+def test_a_database_is_made_whole_or_not_at_all(tmp_path, monkeypatch):
+    import mlflow
+
+    def cut_short(client):
+        assert not (tmp_path / "new" / "runs.db").exists()
+        raise KeyboardInterrupt
+
+    uri = f"sqlite:///{tmp_path / 'new' / 'runs.db'}"
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(mlflow.MlflowClient, "search_experiments", cut_short)
+        open_client(uri)
+    assert not (tmp_path / "new" / "runs.db").exists()
+    assert open_client(uri).search_experiments()
+    assert {path.name for path in (tmp_path / "new").iterdir()} <= {"runs.db", ".runs.db.lock"}
 
 
 def test_pictures_are_no_other_kind_of_file(folder):
