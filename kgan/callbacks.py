@@ -71,7 +71,7 @@ class Measures(keras.callbacks.Callback):
         self.begun = _step(self.model)
         self.time = time.monotonic()
         # Keras resets the means when an epoch begins; a window that a resumed run is in the middle of goes on.
-        self.held = [(v, np.array(v.value)) for metric in self.model.metrics for v in metric.variables]
+        self.held = [(v, v.numpy().copy()) for metric in self.model.metrics for v in metric.variables]
 
     def on_epoch_begin(self, epoch, logs=None):
         for variable, value in self.held:

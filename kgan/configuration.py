@@ -8,12 +8,11 @@ import types
 import typing
 
 from kgan import variants
-from kgan.errors import InputError
-from kgan.files import write_atomic
+from kgan.errors import InputError, RunError
+from kgan.files import read_small, write_atomic
 from kgan.settings import FREE, Settings
 from kgan.tracking import CONFIG
 
-_LONGEST = 2**20  # bytes of a configuration that is read
 _NOT_DECISIVE = (*FREE, "data", "skip_bad", "experiment")  # of the data its content counts, not its place
 
 
@@ -43,8 +42,15 @@ class Configuration:
         return _text(dataclasses.asdict(self) | {"digest": self.digest})
 
     def write(self, folder: pathlib.Path) -> None:
-        """Keeps it in a run's folder."""
-        write_atomic(folder / CONFIG, self.to_json().encode())
+        """Keeps it in a run's folder.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        try:
+            write_atomic(folder / CONFIG, self.to_json().encode())
+        except OSError as error:
+            raise RunError(f"the run cannot write {folder / CONFIG} ({error.strerror})") from error
 
 
 def from_json(text: str | bytes) -> Configuration:
@@ -77,9 +83,7 @@ def load(folder: pathlib.Path) -> Configuration:
     """
     path = folder / CONFIG
     try:
-        if path.stat().st_size > _LONGEST:
-            raise ValueError(f"it is longer than {_LONGEST} bytes")
-        return from_json(path.read_bytes())
+        return from_json(read_small(path))
     except FileNotFoundError:
         raise InputError(f"{folder} has no {CONFIG}: it is no run, or one that died before it began") from None
     except InputError as error:

@@ -5,6 +5,22 @@ import os
 import pathlib
 import tempfile
 
+_SMALL = 2**20  # bytes
+
+
+def read_small(path: pathlib.Path) -> bytes:
+    """Reads a file that is known to be small.
+
+    Raises:
+        ValueError: it has more than a mebibyte, and so is not what it should be.
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        content = file.read(_SMALL + 1)
+    if len(content) > _SMALL:
+        raise ValueError(f"it has more than {_SMALL} bytes")
+    return content
+
 
 def _umask() -> int:
     mask = os.umask(0)

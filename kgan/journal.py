@@ -7,12 +7,14 @@ import os
 import pathlib
 import time
 
-from kgan.errors import RunError
-from kgan.files import write_atomic
+from kgan.errors import InputError, RunError
+from kgan.files import read_small, write_atomic
 
 _JOURNAL = "journal.jsonl"
 _SENT = "journal.sent"
 _TAIL = 4096  # bytes in which the last line is found
+_LINE = 2**20  # bytes, more than any line has
+_LONGEST = 2**30  # bytes of a journal that is read; a step that is logged takes some 300
 
 
 class Journal:
@@ -50,7 +52,7 @@ class Journal:
     def position(self) -> int:
         """How many bytes the tracker has taken."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            return int(self._sent.read_bytes())
+            return int(read_small(self._sent))
         return 0
 
     @position.setter
@@ -86,14 +88,16 @@ class Journal:
     def mend(self) -> None:
         """Drops the line that a dead process left half written."""
         with self.path.open("a+b") as file:
-            file.seek(0)
-            whole = file.read().rfind(b"\n") + 1
+            start = file.seek(max(0, file.seek(0, os.SEEK_END) - _LINE))
+            whole = start + file.read().rfind(b"\n") + 1
             if whole < file.tell():
                 file.truncate(whole)
 
     def _read(self, position: int) -> list[tuple[int, dict]]:
         try:
             with self.path.open("rb") as file:
+                if file.seek(0, os.SEEK_END) - position > _LONGEST:
+                    raise InputError(f"{self.path} is damaged: it has more than {_LONGEST} bytes")
                 file.seek(position)
                 lines = file.readlines()
         except FileNotFoundError:

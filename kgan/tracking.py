@@ -19,7 +19,7 @@ import filelock
 from PIL import Image
 
 from kgan.errors import InputError, RunError, near_misses
-from kgan.files import write_atomic
+from kgan.files import read_small, write_atomic
 from kgan.journal import Journal
 from kgan.sender import Sender, absolute, open_client, tracker_errors
 
@@ -194,6 +194,8 @@ def locked(folder: pathlib.Path) -> Iterator[filelock.FileLock]:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise InputError(f"the run {folder.name} is still being written by another process") from None
+    except OSError as error:
+        raise InputError(f"the run {folder} cannot be written ({error.strerror})") from None
     try:
         yield lock
     finally:
@@ -272,6 +274,9 @@ def find_own_run(run: str) -> pathlib.Path:
     folder = find_run(run, "--resume")
     if not (folder / _RUN).exists():
         raise InputError(f"--resume: {folder} has no {_RUN}: it is a copy of a run, which can only be read")
+    for path in folder.rglob("*"):
+        if path.is_symlink():  # what the run writes would land elsewhere
+            raise InputError(f"--resume: {path} is a link; a run that goes on must lie in its own folder")
     return folder
 
 
@@ -333,7 +338,7 @@ def _knows(client, run_id: str) -> bool:
 
 def _about(folder: pathlib.Path) -> dict:
     try:
-        about = json.loads((folder / _RUN).read_bytes())
+        about = json.loads(read_small(folder / _RUN))
         strings = ("tracking_uri", "tracker_run_id", "experiment", "name")
         if not (all(isinstance(about[key], str) for key in strings) and isinstance(about["started"], int)):
             raise ValueError("not what this program writes")

@@ -3,7 +3,7 @@ import resource
 
 import pytest
 
-from kgan.errors import RunError
+from kgan.errors import InputError, RunError
 from kgan.journal import Journal
 
 
@@ -63,6 +63,13 @@ def test_the_status_is_the_last_word_only(journal):
     journal.append(kind="status", status="KILLED")
     journal.append(kind="resumed", step=3)
     assert journal.status is None
+
+
+def test_a_journal_of_absurd_size_is_not_read(journal):
+    with journal.path.open("wb") as file:
+        file.truncate(2**40)  # takes no room on the disk
+    with pytest.raises(InputError, match=r"journal\.jsonl is damaged: it has more than"):
+        journal.entries()
 
 
 def test_a_full_disk_leaves_whole_lines(journal):

@@ -217,6 +217,21 @@ def test_a_live_run_is_refused(stopped):
         training.resume(stopped.name, {})
 
 
+def test_a_run_with_links_is_refused(stopped, tmp_path):
+    (tmp_path / "precious.png").write_bytes(b"mine")
+    (stopped / "samples" / "step-0000009.png").symlink_to(tmp_path / "precious.png")
+    with pytest.raises(InputError, match=r"--resume: .*step-0000009\.png is a link"):
+        training.resume(stopped.name, {})
+    assert (tmp_path / "precious.png").read_bytes() == b"mine"
+
+
+def test_a_folder_that_cannot_be_locked_is_one_line(stopped):
+    (stopped / ".lock").unlink(missing_ok=True)
+    (stopped / ".lock").mkdir()
+    with pytest.raises(InputError, match=r"cannot be written \("):
+        training.resume(stopped.name, {})
+
+
 def test_what_is_no_run_is_refused(workplace, stopped):
     with pytest.raises(InputError, match=f"--resume: there is no run '{stopped.name[:-1]}' .*mean '{stopped.name}'"):
         training.resume(stopped.name[:-1], {})
