@@ -101,7 +101,8 @@ class Samples(keras.callbacks.Callback):
         self.last = last
 
     def on_train_begin(self, logs=None):
-        self._log(_step(self.model))
+        if _step(self.model) == 0:
+            self._log(0)
 
     def on_train_batch_end(self, batch, logs=None):
         step = _step(self.model)

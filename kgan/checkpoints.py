@@ -59,12 +59,15 @@ def path(folder: pathlib.Path, step: int) -> pathlib.Path:
 
 def steps(folder: pathlib.Path) -> list[int]:
     """The steps there are checkpoints of, ascending."""
-    matches = (re.fullmatch(r"step-(\d+)\.safetensors", file.name) for file in folder.glob("step-*.safetensors"))
-    return sorted(int(match[1]) for match in matches if match)
+    matches = (re.fullmatch(r"step-([0-9]{7,18})\.safetensors", file.name) for file in folder.glob("step-*"))
+    found = {int(match[1]): match[0] for match in matches if match}
+    return sorted(step for step, name in found.items() if path(folder, step).name == name)
 
 
 def write(folder: pathlib.Path, checkpoint: Checkpoint, keep: int) -> pathlib.Path:
-    """Writes a checkpoint; once it lies safe on the disk, all but the newest `keep` are deleted.
+    """Writes a checkpoint; once it lies safe on the disk, all but the newest `keep` up to it are deleted.
+
+    Those of later steps are deleted too: a run that does such a step again could not use them, or went back.
 
     Raises:
         RunError: the disk is full, the folder cannot be written ...
@@ -80,7 +83,9 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint, keep: int) -> pathlib.Pa
     try:
         folder.mkdir(exist_ok=True)
         write_atomic(place, safetensors.numpy.save(checkpoint.arrays, about))
-        for step in steps(folder)[:-keep]:
+        known = steps(folder)
+        kept = [step for step in known if step <= checkpoint.step][-keep:]
+        for step in set(known) - set(kept):
             path(folder, step).unlink()
     except OSError as error:
         left = [step for step in steps(folder) if step != checkpoint.step]
@@ -92,7 +97,8 @@ def write(folder: pathlib.Path, checkpoint: Checkpoint, keep: int) -> pathlib.Pa
 def clean(folder: pathlib.Path) -> None:
     """Deletes what processes that were killed while they wrote have left."""
     for left in folder.glob(".step-*"):
-        left.unlink(missing_ok=True)
+        if left.is_file():
+            left.unlink(missing_ok=True)
 
 
 def read_header(place: pathlib.Path) -> Header:
@@ -105,7 +111,7 @@ def read_header(place: pathlib.Path) -> Header:
         about = _about(file)
         parts = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118, no mapping
         shapes = {name: (tuple(part.get_shape()), part.get_dtype()) for name, part in parts.items()}
-        return Header(int(about["step"]), about["configuration"], about["environment"], about["sha256"], shapes)
+        return Header(_step(about, place), about["configuration"], about["environment"], about["sha256"], shapes)
 
 
 def read(place: pathlib.Path) -> Checkpoint:
@@ -119,7 +125,7 @@ def read(place: pathlib.Path) -> Checkpoint:
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if _digest(about, arrays) != about["sha256"]:
             raise ValueError("its content is not what was written")
-        return Checkpoint(int(about["step"]), about["configuration"], about["environment"], arrays)
+        return Checkpoint(_step(about, place), about["configuration"], about["environment"], arrays)
 
 
 class _damage:  # noqa: N801, used as a function is
@@ -130,11 +136,14 @@ class _damage:  # noqa: N801, used as a function is
 
     def __enter__(self) -> None:
         if not self.place.is_file():
-            raise InputError(f"--checkpoint: {self.place} is missing")
+            raise InputError(f"the checkpoint {self.place} is missing")
 
     def __exit__(self, kind, error, trace) -> None:
-        if isinstance(error, safetensors.SafetensorError | ValueError | KeyError | OSError):
-            raise InputError(f"--checkpoint: {self.place} is damaged or no checkpoint ({error})") from error
+        # AttributeError: of a number format that NumPy does not have.
+        if isinstance(
+            error, safetensors.SafetensorError | ValueError | KeyError | OSError | AttributeError | TypeError
+        ):
+            raise InputError(f"the checkpoint {self.place} is damaged or no checkpoint ({error})") from error
 
 
 def _about(file) -> dict[str, str]:
@@ -142,6 +151,13 @@ def _about(file) -> dict[str, str]:
     if set(about) != _TEXTS or about["format"] != _FORMAT:
         raise ValueError("it was not written by this program")
     return about
+
+
+def _step(about: dict[str, str], place: pathlib.Path) -> int:
+    step = int(about["step"])
+    if path(place.parent, step) != place:
+        raise ValueError(f"it is of step {step}")
+    return step
 
 
 def _digest(about: dict[str, str], arrays: dict[str, np.ndarray]) -> str:

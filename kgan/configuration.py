@@ -21,7 +21,7 @@ class Configuration:
     """What a run was told and what it found.
 
     Attributes:
-        settings: nothing in them is None or "auto" but load_size.
+        settings: nothing in them is None or "auto".
         recipe: every hyper-parameter of the variant.
         data: name, split, size, digest, image_shape and class_names of the data set.
     """
@@ -108,6 +108,8 @@ def _fits(value: object, hint: object) -> bool:
         return any(_fits(value, kind) for kind in typing.get_args(hint))
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)
+    if type(value) is int and abs(value) >= 2**63:
+        return False
     return type(value) is hint or (hint is float and type(value) is int)
 
 

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 _PACKAGES = ("kgan", "keras", "tensorflow", "numpy", "mlflow")
 _DECISIVE = ("version.kgan", "version.keras", "version.tensorflow", "version.numpy", "version.python")
-_DECISIVE += ("hardware.cpu", "hardware.threads", "hardware.gpu")
+_DECISIVE += ("hardware.cpu", "hardware.threads", "hardware.gpu", "setting.onednn")
 
 
 def describe() -> dict[str, str]:
@@ -28,6 +28,7 @@ def describe() -> dict[str, str]:
         "hardware.memory": f"{memory:.0f} GiB",
         "hardware.gpu": ", ".join(gpu.get("device_name", "unknown") for gpu in gpus) or "none",
         "hardware.platform": platform.platform(),
+        "setting.onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default"),
     }
     return tags | _git_commit()
 
@@ -40,7 +41,7 @@ def decisive() -> dict[str, str]:
 
 def _threads() -> str:
     """Threads of one operation: sums are split over them, and so rounded by their number."""
-    chosen = tf.config.threading.get_intra_op_parallelism_threads()
+    chosen = tf.config.threading.get_intra_op_parallelism_threads() or os.environ.get("TF_NUM_INTRAOP_THREADS")
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return str(chosen or allowed)
 

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import pathlib
+import stat
 import tempfile
 
 _SMALL = 2**20  # bytes
@@ -12,14 +13,21 @@ def read_small(path: pathlib.Path) -> bytes:
     """Reads a file that is known to be small.
 
     Raises:
-        ValueError: it has more than a mebibyte, and so is not what it should be.
+        ValueError: it is no regular file, or has more than a mebibyte, and so is not what it should be.
         OSError: it cannot be read.
     """
+    require_regular(path)
     with path.open("rb") as file:
         content = file.read(_SMALL + 1)
     if len(content) > _SMALL:
         raise ValueError(f"it has more than {_SMALL} bytes")
     return content
+
+
+def require_regular(path: pathlib.Path) -> None:
+    """Raises ValueError for a pipe or a device: the first waits for ever, the second never ends."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise ValueError(f"{path.name} is no regular file")
 
 
 def _umask() -> int:

@@ -39,18 +39,18 @@ def generate(
     model = state.load_model(tracking.find_run(run), checkpoint)
     pictures = model.generate(num, seed, truncation)
     folder = pathlib.Path(output)
+    tile = model.image_shape[1]
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for i, picture in enumerate(pictures):
+            images.to_pil(picture).save(folder / f"seed-{seed}-{i:05d}.png")
+        if grid:
+            images.to_pil(images.enlarge(images.grid(pictures), tile)).save(folder / "grid.png")
+        if interpolate:
+            walk = model.interpolate(_POINTS, _FRAMES, seed, truncation)
+            images.save_animation([images.enlarge(frame, tile) for frame in walk], folder / "walk.gif", _MILLISECONDS)
     except OSError as error:
-        raise InputError(f"--output: {output} cannot be made a folder ({error.strerror})") from None
-    for i, picture in enumerate(pictures):
-        images.to_pil(picture).save(folder / f"seed-{seed}-{i:05d}.png")
-    tile = model.image_shape[1]
-    if grid:
-        images.to_pil(images.enlarge(images.grid(pictures), tile)).save(folder / "grid.png")
-    if interpolate:
-        walk = model.interpolate(_POINTS, _FRAMES, seed, truncation)
-        images.save_animation([images.enlarge(frame, tile) for frame in walk], folder / "walk.gif", _MILLISECONDS)
+        raise InputError(f"--output: {output} cannot be written ({error.strerror})") from None
     print(f"{num} images in {folder}")
 
 

@@ -31,7 +31,7 @@ class Interrupts:
     def _note(self, number: int, frame: object) -> None:
         # os.write: print may be in the middle of a line when the signal comes, and cannot be entered twice.
         if self._asked is not None:
-            os.write(2, b"\nleft at once, without a checkpoint\n")
+            os.write(2, b"\nleft at once\n")
             os._exit(128 + number)
         self._asked = signal.Signals(number)
         os.write(2, b"\nstopping after this step, with a checkpoint; once more leaves at once\n")

@@ -40,6 +40,11 @@ class Journal:
         except OSError as error:
             raise RunError(f"the run cannot write {self.path} ({error.strerror})") from error
 
+    def flush(self) -> None:
+        """Makes what was appended last through a power cut: done before anything that says it is there."""
+        with contextlib.suppress(FileNotFoundError), self.path.open("rb") as file:
+            os.fsync(file.fileno())
+
     def entries(self) -> list[dict]:
         """All entries."""
         return [entry for _, entry in self._read(0)]
@@ -50,13 +55,16 @@ class Journal:
 
     @property
     def position(self) -> int:
-        """How many bytes the tracker has taken."""
+        """How many bytes the tracker has taken; 0 where that is not known."""
         with contextlib.suppress(FileNotFoundError, ValueError):
-            return int(read_small(self._sent))
+            position = int(read_small(self._sent))
+            if position == 0 or self._ends_line(position):
+                return position
         return 0
 
     @position.setter
     def position(self, value: int) -> None:
+        self.flush()
         write_atomic(self._sent, str(value).encode())
 
     @property
@@ -68,7 +76,7 @@ class Journal:
     def status(self) -> str | None:
         """The status that ends the journal, or None while the run has not said its last word."""
         with (
-            contextlib.suppress(FileNotFoundError, IndexError, ValueError, KeyError, TypeError),
+            contextlib.suppress(FileNotFoundError, IndexError, ValueError, KeyError, TypeError, RecursionError),
             self.path.open("rb") as file,
         ):
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
@@ -76,7 +84,11 @@ class Journal:
         return None
 
     def settle(self) -> None:
-        """Ends the journal of a dead process: as KILLED, when it last wrote."""
+        """Ends the journal of a dead process: as KILLED, when it last wrote.
+
+        Raises:
+            InputError: it cannot be written.
+        """
         with self.path.open("ab"):  # made where it is missing
             pass
         changed = int(self.path.stat().st_mtime * 1000)
@@ -92,6 +104,13 @@ class Journal:
             whole = start + file.read().rfind(b"\n") + 1
             if whole < file.tell():
                 file.truncate(whole)
+
+    def _ends_line(self, position: int) -> bool:
+        if not 0 < position <= self.path.stat().st_size:
+            return False
+        with self.path.open("rb") as file:
+            file.seek(position - 1)
+            return file.read(1) == b"\n"
 
     def _read(self, position: int) -> list[tuple[int, dict]]:
         try:
@@ -109,8 +128,30 @@ class Journal:
 
 def _parse(line: bytes) -> dict:
     """The entry of a line. A damaged line is an entry of no kind: the others still count."""
-    with contextlib.suppress(ValueError):
+    with contextlib.suppress(ValueError, RecursionError):
         entry = json.loads(line)
-        if isinstance(entry, dict) and isinstance(entry.get("kind"), str):
+        if isinstance(entry, dict) and _is_whole(entry):
             return entry
     return {"kind": "damaged"}
+
+
+def _is_whole(entry: dict) -> bool:
+    needed = _KINDS.get(entry.get("kind") if isinstance(entry.get("kind"), str) else None)
+    if needed is None or not all(type(entry.get(key)) is kind for key, kind in (needed | {"time": int}).items()):
+        return False
+    values = entry.get("values", {})
+    if entry["kind"] == "metrics":
+        return all(type(value) in (int, float) for value in values.values())
+    return all(type(value) is str for value in values.values()) and abs(entry.get("step", 0)) < 2**63
+
+
+_KINDS = {
+    "params": {"values": dict},
+    "tags": {"values": dict},
+    "metrics": {"step": int, "values": dict},
+    "data": {"name": str, "digest": str, "profile": dict},
+    "image": {"key": str, "step": int, "file": str},
+    "artifact": {"file": str},
+    "resumed": {"step": int},
+    "status": {"status": str},
+}

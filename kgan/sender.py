@@ -1,10 +1,12 @@
 """Repeating a run's journal to an MLflow tracking server."""
 
 import contextlib
+import functools
 import json
 import logging
 import os
 import pathlib
+import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +18,8 @@ from kgan.errors import InputError
 from kgan.journal import Journal
 
 _SQLITE = "sqlite:///"
+_ARTIFACTS = r"config\.json|traceback\.txt|checkpoints/step-[0-9]+\.safetensors"
+_PIXELS = 2**26  # of a picture that is sent
 _METRICS_PER_CALL = 1000  # limits of MLflow's log_batch
 _PARAMS_PER_CALL = 100
 _DATA_NAME = 500  # characters that MLflow keeps
@@ -30,21 +34,22 @@ class Sender(threading.Thread):
     Args:
         folder: of the run.
         run_id: of the run at the tracker.
-        client: MLflow's.
+        connect: gives MLflow's client; tried again where it fails.
         say: prints one line for a person.
     """
 
-    def __init__(self, folder: pathlib.Path, run_id: str, client, say: Callable[[str], None]):
+    def __init__(self, folder: pathlib.Path, run_id: str, connect: Callable, say: Callable[[str], None]):
         super().__init__(daemon=True, name="kgan-tracker")
         self.folder = folder
         self.journal = Journal(folder)
         self.run_id = run_id
-        self.client = client
+        self._connect = connect
         self.say = say
         self._wake = threading.Event()
         self._ending = threading.Event()
         self._failed = False
-        self._resent = True  # the first entry may have been sent by a process that died before it noted so
+        # What was there before may have been sent by a process that died before it noted so.
+        self._doubtful = self.journal.path.stat().st_size if self.journal.path.exists() else 0
         self._kinds = {
             "params": self._send_params,
             "tags": self._send_tags,
@@ -54,6 +59,11 @@ class Sender(threading.Thread):
             "resumed": self._send_resumed,
             "status": self._send_status,
         }
+
+    @functools.cached_property
+    def client(self):
+        """MLflow's client."""
+        return self._connect()
 
     def run(self) -> None:
         ending = False
@@ -79,12 +89,12 @@ class Sender(threading.Thread):
 
     def send(self) -> None:
         """Sends what was not sent before; an exception of the client leaves the rest for next time."""
-        position = self.journal.position
+        position = self._sent = self.journal.position
         for batch in _batches(self.journal.unsent()):
             self._send_batch([entry for _, entry in batch])
             position += sum(length for length, _ in batch)
             self.journal.position = position
-            self._resent = False
+            self._sent = position
 
     def _send_batch(self, entries: list[dict]) -> None:
         if entries[0]["kind"] == "metrics":
@@ -121,11 +131,17 @@ class Sender(threading.Thread):
         self.client.log_inputs(self.run_id, [DatasetInput(data, [InputTag("mlflow.data.context", "training")])])
 
     def _send_image(self, entry: dict) -> None:
-        file = self._file(entry)
-        if not file.exists() or (self._resent and self._has_image(entry)):
+        file = self._own_file(entry, rf"{re.escape(entry['key'])}/step-[0-9]+\.png")
+        if file is None or (self._sent < self._doubtful and self._has_image(entry)):
             return
-        with Image.open(file, formats=["PNG"]) as picture:
-            shown = picture.convert("RGB") if picture.mode == "LA" else picture.copy()
+        try:
+            with Image.open(file, formats=["PNG"]) as picture:
+                if picture.width * picture.height > _PIXELS:
+                    raise ValueError("it has too many pixels")
+                shown = picture.convert("RGB") if picture.mode == "LA" else picture.copy()
+        except (OSError, ValueError, SyntaxError) as error:
+            self.say(f"tracker: {file} cannot be read and is not sent ({first_line(error)})")
+            return
         self.client.log_image(self.run_id, shown, key=entry["key"], step=entry["step"])
 
     def _has_image(self, entry: dict) -> bool:
@@ -133,11 +149,10 @@ class Sender(threading.Thread):
         return any(f"{entry['key']}+step+{entry['step']}+" in path.replace("%", "+") for path in there)
 
     def _send_artifact(self, entry: dict) -> None:
-        file = self._file(entry)
-        if not file.exists():  # a checkpoint whose place newer ones have taken
-            return
-        parent = file.parent.relative_to(self.folder.resolve()).as_posix()
-        self.client.log_artifact(self.run_id, file, None if parent == "." else parent)
+        file = self._own_file(entry, _ARTIFACTS)
+        if file is not None:
+            parent = file.parent.relative_to(self.folder.resolve()).as_posix()
+            self.client.log_artifact(self.run_id, file, None if parent == "." else parent)
 
     def _send_resumed(self, entry: dict) -> None:
         self.client.update_run(self.run_id, status="RUNNING")
@@ -145,12 +160,17 @@ class Sender(threading.Thread):
     def _send_status(self, entry: dict) -> None:
         self.client.set_terminated(self.run_id, entry["status"], entry["time"])
 
-    def _file(self, entry: dict) -> pathlib.Path:
-        """The file that an entry names, which must be one of the run's own: a journal may come from anywhere."""
+    def _own_file(self, entry: dict, pattern: str) -> pathlib.Path | None:
+        """The file that an entry names: one that a run writes, in its own folder. A journal may come from anywhere.
+
+        None for another one, and for a checkpoint whose place newer ones have taken.
+        """
         file = (self.folder / entry["file"]).resolve()
-        if not file.is_relative_to(self.folder.resolve()):
-            raise InputError(f"the journal of {self.folder} names {entry['file']!r}, which is outside of it")
-        return file
+        inside = file == self.folder.resolve() / entry["file"]  # no link, no ".."
+        if not (inside and re.fullmatch(pattern, entry["file"])):
+            self.say(f"tracker: {entry['file']!r} is no file that a run writes into its folder; it is not sent")
+            return None
+        return file if file.is_file() else None
 
 
 def open_client(tracking_uri: str):

@@ -75,11 +75,13 @@ def restore(model: Variant, place: pathlib.Path, config: Configuration) -> check
     checkpoint = checkpoints.read(place)
     for name, variable in expected.items():
         variable.assign(checkpoint.arrays[name])
+    if int(model.step.numpy()) != checkpoint.step:
+        raise InputError(f"the checkpoint {place} is of another step than its content, {int(model.step.numpy())}")
     for player in model.players:
         done = int(model.optimizers[player.name].iterations.numpy())
         if done != checkpoint.step * player.updates_per_step:
             said = f"{checkpoint.step} steps, but its optimizer of the {player.name} has made {done} updates"
-            raise InputError(f"--checkpoint: {place} is of {said}")
+            raise InputError(f"the checkpoint {place} is of {said}")
     return checkpoint
 
 
@@ -113,8 +115,8 @@ def load_model(folder: pathlib.Path, checkpoint: str = "last") -> Variant:
     """
     config = configuration.load(folder)
     place = find(folder, checkpoint)
-    _check(place, config, shapes_of(config))
-    model = build(config)
+    _check(place, config, shapes_of(config))  # and with it the memory: the file is as large as the model
+    model = _construct(config)
     arrays = checkpoints.read(place).arrays
     for name, variable in _weights(model).items():
         variable.assign(arrays[name])
@@ -132,7 +134,7 @@ def find(folder: pathlib.Path, checkpoint: str) -> pathlib.Path:
         raise InputError(f"--run: {folder} has no checkpoint")
     if checkpoint == "last":
         return checkpoints.path(folder / CHECKPOINTS, known[-1])
-    if not checkpoint.isdecimal() or int(checkpoint) not in known:
+    if checkpoint not in map(str, known):
         expected = f"last or one of {', '.join(map(str, known))}"
         raise InputError(f"--checkpoint: got {checkpoint!r}, expected {expected}")
     return checkpoints.path(folder / CHECKPOINTS, int(checkpoint))
@@ -159,11 +161,17 @@ def _check(place: pathlib.Path, config: Configuration, shapes: dict[str, tuple[t
     with _foreign(place):
         if configuration.from_json(header.configuration).digest != config.digest:
             raise ValueError(f"it was made with another configuration than the {CONFIG} of the run")
+        if not isinstance(json.loads(header.environment), dict):
+            raise ValueError("it does not say where it was made")
+        largest = _LARGEST * sum(math.prod(shape) for shape, _ in shapes.values()) + 2**18
+        if sum(math.prod(shape) for shape, _ in header.shapes.values()) > largest:
+            raise ValueError("it has far more numbers than the model and its optimizers")
         for name, (shape, kind) in shapes.items():
             if header.shapes.get(name) != (shape, _STORED[kind]):
                 raise ValueError(f"it has {header.shapes.get(name)} where the model has {name} {shape} {kind}")
 
 
+_LARGEST = 8  # numbers in a checkpoint for each one of the model; Adam adds two
 _STORED = {"float32": "F32", "int64": "I64", "int32": "I32", "uint8": "U8", "bool": "BOOL"}
 
 
@@ -171,8 +179,8 @@ _STORED = {"float32": "F32", "int64": "I64", "int32": "I32", "uint8": "U8", "boo
 def _foreign(place: pathlib.Path) -> Iterator[None]:
     try:
         yield
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"--checkpoint: {place} does not fit the run ({error})") from None
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise InputError(f"the checkpoint {place} does not fit the run ({error})") from None
 
 
 def _variables(model: Variant) -> dict[str, keras.Variable]:

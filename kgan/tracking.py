@@ -47,7 +47,7 @@ class Run:
         self._sender = sender
         self._logged: dict[str, int] = {}
         for entry in self._journal.entries():
-            self._note(**entry)
+            self._note(entry)
 
     def __enter__(self) -> "Run":
         self._sender.start()
@@ -119,11 +119,15 @@ class Run:
 
     def _say(self, **entry) -> None:
         self._journal.append(**entry)
-        self._note(**entry)
+        self._note(entry)
 
-    def _note(self, kind: str, key: str = "", step: int = 0, **_: object) -> None:
-        what = key if kind == "image" else kind
-        self._logged[what] = max(step, self._logged.get(what, -1))
+    def _note(self, entry: dict) -> None:
+        what = entry["key"] if entry["kind"] == "image" else entry["kind"]
+        self._logged[what] = max(entry.get("step", 0), self._logged.get(what, -1))
+
+    def flush(self) -> None:
+        """Makes what was logged last through a power cut."""
+        self._journal.flush()
 
 
 def start_run(tracking_uri: str, experiment: str, name: str, say: Callable[[str], None]) -> Run:
@@ -157,7 +161,7 @@ def start_run(tracking_uri: str, experiment: str, name: str, say: Callable[[str]
     except OSError as error:
         client.set_terminated(run_id, "FAILED")
         raise InputError(f"runs are written to {ROOT.resolve()}, which does not work ({error.strerror})") from None
-    return Run(folder, tracking_uri, lock, Sender(folder, run_id, client, say))
+    return Run(folder, tracking_uri, lock, Sender(folder, run_id, lambda: client, say))
 
 
 def open_run(
@@ -175,11 +179,14 @@ def open_run(
     Raises:
         InputError: the folder is damaged, or the other tracker does not answer.
     """
-    journal = Journal(folder)
-    journal.mend()
-    about = _connect(folder, tracking_uri)
-    client = open_client(about["tracking_uri"])
-    return Run(folder, about["tracking_uri"], lock, Sender(folder, about["tracker_run_id"], client, say))
+    with _unwritable(folder):
+        Journal(folder).mend()
+        about = _connect(folder, tracking_uri)
+    return Run(folder, about["tracking_uri"], lock, _sender(folder, about, say))
+
+
+def _sender(folder: pathlib.Path, about: dict, say: Callable[[str], None]) -> Sender:
+    return Sender(folder, about["tracker_run_id"], lambda: open_client(about["tracking_uri"]), say)
 
 
 @contextlib.contextmanager
@@ -187,15 +194,15 @@ def locked(folder: pathlib.Path) -> Iterator[filelock.FileLock]:
     """Holds a run, so that no other process writes it.
 
     Raises:
-        InputError: another process does.
+        InputError: another process does, the folder cannot be written, or holds what no run writes: a link, a pipe ...
     """
+    _check_files(folder)
     lock = filelock.FileLock(folder / _LOCK)
     try:
-        lock.acquire(timeout=0)
+        with _unwritable(folder):
+            lock.acquire(timeout=0)
     except filelock.Timeout:
         raise InputError(f"the run {folder.name} is still being written by another process") from None
-    except OSError as error:
-        raise InputError(f"the run {folder} cannot be written ({error.strerror})") from None
     try:
         yield lock
     finally:
@@ -212,28 +219,54 @@ def sync(folder: pathlib.Path, tracking_uri: str | None = None) -> None:
     Raises:
         InputError: the run is being written by a live process, or the tracker does not answer.
     """
-    with locked(folder):
+    with locked(folder), _unwritable(folder):
+        about = _about(folder)
         Journal(folder).settle()
         about = _connect(folder, tracking_uri)
         with tracker_errors(about["tracking_uri"]):
-            Sender(folder, about["tracker_run_id"], open_client(about["tracking_uri"]), print).send()
+            _sender(folder, about, print).send()
 
 
-def repair_stale_runs() -> list[str]:
-    """Tells the trackers the rest of runs whose process is gone; one that did not end itself was KILLED.
+def repair_stale_runs(tracking_uri: str) -> list[str]:
+    """Tells a tracker the rest of its runs whose process is gone; one that did not end itself was KILLED.
+
+    Args:
+        tracking_uri: of the tracker. Runs of others are left for `kgan.sync`: a folder that somebody handed over must
+            not choose, unasked, where this process connects to.
 
     Returns:
-        Their ids. A run whose tracker does not answer is left for `kgan.sync` and the next time.
+        Their ids. Where the tracker does not answer they are left for the next time.
     """
     repaired = []
-    for about in sorted(ROOT.glob(f"*/{_RUN}")):
-        folder = about.parent
-        journal = Journal(folder)
-        if journal.status is None or not journal.is_sent:
-            with contextlib.suppress(InputError):
+    for path in sorted(ROOT.glob(f"*/{_RUN}")):
+        folder = path.parent
+        with contextlib.suppress(InputError):
+            _check_files(folder)
+            journal = Journal(folder)
+            own = _about(folder)["tracking_uri"] == absolute(tracking_uri)
+            if own and (journal.status is None or not journal.is_sent):
                 sync(folder)
                 repaired.append(folder.name)
     return repaired
+
+
+def _check_files(folder: pathlib.Path) -> None:
+    """Raises InputError for what no run writes into its folder: what is written there would land elsewhere."""
+    for path in (folder, *folder.rglob("*")):
+        if path != folder and path.is_symlink():
+            raise InputError(f"the run {folder.name} holds a link, {path}; a run must lie in its own folder")
+        if path.exists() and not (path.is_dir() or path.is_file()):
+            raise InputError(f"the run {folder.name} holds {path}, which is no regular file")
+
+
+@contextlib.contextmanager
+def _unwritable(folder: pathlib.Path) -> Iterator[None]:
+    try:
+        yield
+    except filelock.Timeout:
+        raise
+    except OSError as error:
+        raise InputError(f"the run {folder} cannot be written ({error.strerror})") from None
 
 
 def find_run(run: str, option: str = "--run") -> pathlib.Path:
@@ -251,7 +284,7 @@ def find_run(run: str, option: str = "--run") -> pathlib.Path:
     if run in known:
         return known[run]
     if (pathlib.Path(run) / CONFIG).exists():
-        return pathlib.Path(run)
+        return pathlib.Path(run).resolve()
     with contextlib.suppress(Exception):
         return _fetch(run)
     raise InputError(
@@ -274,9 +307,6 @@ def find_own_run(run: str) -> pathlib.Path:
     folder = find_run(run, "--resume")
     if not (folder / _RUN).exists():
         raise InputError(f"--resume: {folder} has no {_RUN}: it is a copy of a run, which can only be read")
-    for path in folder.rglob("*"):
-        if path.is_symlink():  # what the run writes would land elsewhere
-            raise InputError(f"--resume: {path} is a link; a run that goes on must lie in its own folder")
     return folder
 
 
@@ -284,8 +314,8 @@ def _latest_unfinished() -> pathlib.Path:
     started = {}
     for path in ROOT.glob(f"*/{_RUN}"):
         folder = path.parent
-        if Journal(folder).status != "FINISHED" and (folder / CONFIG).exists():
-            with contextlib.suppress(InputError), locked(folder):
+        with contextlib.suppress(InputError), locked(folder):
+            if Journal(folder).status != "FINISHED" and (folder / CONFIG).exists():
                 started[folder] = _about(folder)["started"]
     if not started:
         raise InputError(f"--resume: no run in {ROOT} is unfinished; name one by its id")
@@ -312,7 +342,7 @@ def _fetch(run_id: str) -> pathlib.Path:
 def _connect(folder: pathlib.Path, tracking_uri: str | None) -> dict:
     """What the run knows of its tracker, after another one has taken the place of it where one is named."""
     about = _about(folder)
-    if tracking_uri is None or absolute(tracking_uri) == about["tracking_uri"]:
+    if tracking_uri is None:
         return about
     with tracker_errors(tracking_uri):
         client = open_client(tracking_uri)
@@ -342,7 +372,7 @@ def _about(folder: pathlib.Path) -> dict:
         strings = ("tracking_uri", "tracker_run_id", "experiment", "name")
         if not (all(isinstance(about[key], str) for key in strings) and isinstance(about["started"], int)):
             raise ValueError("not what this program writes")
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise InputError(f"{folder / _RUN} is missing or damaged ({type(error).__name__})") from None
     return about
 

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import functools
 import json
 import pathlib
 
@@ -40,7 +39,7 @@ def train(settings: Settings, recipe: dict[str, object]) -> tracking.Run:
     config = resolve(settings, recipe, data)
     model = _compiled(config)
     _batches(config, model, data, 0)  # says what is wrong before there is a run
-    _repair_others()
+    _repair_others(config.settings.tracking_uri)
     uri, experiment = config.settings.tracking_uri, config.settings.experiment
     title = f"{settings.variant} {data.name}"
     with Interrupts() as interrupts, tracking.start_run(uri, experiment, title, print) as run:
@@ -81,7 +80,7 @@ def resume(name: str, changes: dict[str, object]) -> tracking.Run:
         notes = _restore(model, folder, config) if known else ["it has no checkpoint yet"]
         step = int(model.step.numpy())
         _check_rest(folder, step, config.settings.steps)
-        _repair_others()
+        _repair_others(config.settings.tracking_uri)
         tracker = config.settings.tracking_uri if "tracking_uri" in changes else None
         with Interrupts() as interrupts, tracking.open_run(folder, lock, tracker, print) as run:
             for note in notes:
@@ -138,7 +137,7 @@ def change(recorded: Configuration, changes: dict[str, object]) -> Configuration
     Raises:
         InputError: something is different that must not be; it shows what. Of the data the content is compared later.
     """
-    changes = {name: value for name, value in changes.items() if value not in (None, "auto")}
+    changes = {name: value for name, value in changes.items() if value not in (None, "auto", "")}
     known = {**dataclasses.asdict(recorded.settings), **recorded.recipe}
     fixed = {name for name in changes if name not in (*FREE, "data") and changes[name] != known.get(name)}
     if variants.TOTAL_STEPS in recorded.recipe and changes.get("steps", known["steps"]) != known["steps"]:
@@ -179,9 +178,9 @@ def _batches(config: Configuration, model: Variant, data: Images, first_step: in
     return data.batches(rows, config.settings.seed, first_step, flip=config.settings.flip)
 
 
-def _repair_others() -> None:
-    for stale in tracking.repair_stale_runs():
-        print(f"run {stale} had died: its tracker has been told")
+def _repair_others(tracking_uri: str) -> None:
+    for stale in tracking.repair_stale_runs(tracking_uri):
+        print(f"run {stale} had left unsaid how it ended: its tracker has been told")
 
 
 def _restore(model: Variant, folder: pathlib.Path, config: Configuration) -> list[str]:
@@ -209,7 +208,8 @@ def _describe(run: tracking.Run, config: Configuration, data: Images) -> None:
     )
     run.log_artifact(tracking.CONFIG)
     extra = {"data_size": len(data.images), "data_digest": data.digest}
-    run.log_params({**dataclasses.asdict(config.settings), **config.recipe, **extra})
+    if not run.has("params"):  # killed right after it said so: a tracker takes them once
+        run.log_params({**dataclasses.asdict(config.settings), **config.recipe, **extra})
     run.log_tags(environment.describe())
     run.log_data(data.name, data.digest, {"num_images": len(data.images), "image_shape": data.image_shape})
 
@@ -217,7 +217,11 @@ def _describe(run: tracking.Run, config: Configuration, data: Images) -> None:
 def _fit(run: tracking.Run, config: Configuration, model: Variant, data: Images, interrupts: Interrupts) -> None:
     """Trains from the model's step to the last, saving on the way."""
     settings = config.settings
-    save = functools.partial(state.save, model, run.folder, config, settings.keep)
+
+    def save() -> None:
+        run.flush()  # what was logged up to a checkpoint is not logged again
+        state.save(model, run.folder, config, settings.keep)
+
     if not checkpoints.steps(run.folder / tracking.CHECKPOINTS):
         save()
     progress = Progress(settings.steps)

@@ -64,10 +64,13 @@ def test_the_digest_tells_states_apart(tmp_path):
 
 
 def test_the_newest_are_kept(tmp_path):
-    for step in (1, 12, 3, 10_000_000, 9):
+    for step in (1, 3, 9, 12, 10_000_000):
         checkpoints.write(tmp_path, checkpoint(step), keep=3)
     assert checkpoints.steps(tmp_path) == [9, 12, 10_000_000]
     assert len(list(tmp_path.iterdir())) == 3
+    # A run that went on from an earlier one: later ones, which may be damaged, do not take the place of good ones.
+    checkpoints.write(tmp_path, checkpoint(11), keep=1)
+    assert checkpoints.steps(tmp_path) == [11]
     assert checkpoints.steps(tmp_path / "nothing") == []
 
 
@@ -121,6 +124,22 @@ def test_foreign_files_are_refused(tmp_path, content):
     for reader in (checkpoints.read, checkpoints.read_header):
         with pytest.raises(InputError, match="is damaged or no checkpoint"):
             reader(place)
+
+
+def test_only_names_that_this_program_gives_count(tmp_path):
+    checkpoints.write(tmp_path, checkpoint(61), keep=1)
+    for name in ("step-61.safetensors", "step-00000062.safetensors", "step-٠٠٠٠٠٦٣.safetensors", "step-x.safetensors"):
+        (tmp_path / name).touch()
+    assert checkpoints.steps(tmp_path) == [61]
+    checkpoints.write(tmp_path, checkpoint(63), keep=1)
+    assert checkpoints.steps(tmp_path) == [63]
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_refused(tmp_path):
+    checkpoints.write(tmp_path, checkpoint(61), keep=1).rename(checkpoints.path(tmp_path, 99))
+    for reader in (checkpoints.read, checkpoints.read_header):
+        with pytest.raises(InputError, match=r"step-0000099.* \(it is of step 61\)"):
+            reader(checkpoints.path(tmp_path, 99))
 
 
 def test_missing_files_and_folders_are_told(tmp_path):

@@ -52,6 +52,8 @@ def test_the_digest_is_of_what_decides_the_figures():
         ("digest", None, "no configuration of this program"),
         ("recipe.width", "3", "width is '3'"),
         ("recipe.width", True, "width is True"),
+        ("recipe.width", 10**400, "width is 1000"),
+        ("recipe.learning_rate", 10**400, "learning_rate is 1000"),
         ("recipe.width", 2.5, "width is 2.5"),
         ("recipe.learning_rate", [1], r"learning_rate is \[1\]"),
         ("recipe.update", "sideways", "update is 'sideways'"),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgan import checkpoints, configuration, environment, state, tracking, training, variants
+from kgan import checkpoints, configuration, environment, sender, state, tracking, training, variants
 from kgan.callbacks import NonFiniteError, Progress
 from kgan.errors import InputError, RunError
 from kgan.journal import Journal
@@ -217,12 +217,44 @@ def test_a_live_run_is_refused(stopped):
         training.resume(stopped.name, {})
 
 
-def test_a_run_with_links_is_refused(stopped, tmp_path):
-    (tmp_path / "precious.png").write_bytes(b"mine")
-    (stopped / "samples" / "step-0000009.png").symlink_to(tmp_path / "precious.png")
-    with pytest.raises(InputError, match=r"--resume: .*step-0000009\.png is a link"):
+@pytest.mark.parametrize("link", ["samples/step-0000009.png", "journal.jsonl", "checkpoints/step-0000006.safetensors"])
+def test_nothing_is_written_through_links(stopped, tmp_path, link):
+    precious = tmp_path / "precious"
+    precious.write_bytes(b"mine, without a last newline")
+    (stopped / link).unlink(missing_ok=True)
+    (stopped / link).symlink_to(precious)
+    for command in (
+        lambda: training.resume(stopped.name, {}),
+        lambda: training.resume("latest", {}),
+        lambda: tracking.sync(stopped),
+    ):
+        with pytest.raises(InputError, match=r"holds a link, |no run in mlruns is unfinished"):
+            command()
+    training.train(short(steps=1), {"width": 20})  # it tells the tracker how others ended
+    assert precious.read_bytes() == b"mine, without a last newline"
+
+
+@pytest.mark.parametrize("file", ["journal.jsonl", "config.json", "checkpoints/step-0000003.safetensors"])
+def test_pipes_are_not_waited_for(stopped, file):
+    (stopped / file).unlink()
+    os.mkfifo(stopped / file)
+    with pytest.raises(InputError, match="no regular file"):
         training.resume(stopped.name, {})
-    assert (tmp_path / "precious.png").read_bytes() == b"mine"
+    assert tracking.repair_stale_runs(tracking.default_tracking_uri()) == []
+    if file != "journal.jsonl":
+        with pytest.raises(InputError, match=r"no regular file|is missing"):
+            state.load_model(stopped)
+
+
+def test_a_folder_handed_over_does_not_choose_where_this_process_connects(stopped, monkeypatch):
+    about = json.loads((stopped / "run.json").read_text())
+    (stopped / "run.json").write_text(json.dumps(about | {"tracking_uri": "http://127.0.0.1:9"}))
+    asked = []
+    real = sender.open_client
+    monkeypatch.setattr(tracking, "open_client", lambda uri: asked.append(uri) or real(uri))
+    (stopped / "journal.sent").unlink()
+    training.train(short(steps=1), {"width": 20})
+    assert asked and all(uri.startswith("sqlite:") for uri in asked)
 
 
 def test_a_folder_that_cannot_be_locked_is_one_line(stopped):
@@ -387,6 +419,24 @@ def test_a_journal_that_cannot_grow_stops_the_run(workplace, monkeypatch):
     monkeypatch.undo()
     monkeypatch.chdir(workplace)
     training.resume("latest", {})
+
+
+@pytest.mark.parametrize("uri", ["sqlite:////proc/none/x.db", "strange://host", "http://127.0.0.1:9"])
+def test_a_tracker_that_cannot_be_opened_is_said_once(stopped, capsys, uri):
+    about = json.loads((stopped / "run.json").read_text())
+    (stopped / "run.json").write_text(json.dumps(about | {"tracking_uri": uri}))
+    training.resume(stopped.name, {})
+    assert capsys.readouterr().out.count("training goes on, the numbers are kept") == 1
+    assert int(state.load_model(stopped).step) == 9
+
+
+def test_a_tracker_that_has_forgotten_the_run_is_told_all_again(stopped):
+    about = json.loads((stopped / "run.json").read_text())
+    (stopped / "run.json").write_text(json.dumps(about | {"tracker_run_id": "0" * 32}))  # as in a new database
+    run = training.resume(stopped.name, {"tracking_uri": "sqlite:///mlruns/mlflow.db"})
+    known = json.loads((stopped / "run.json").read_text())["tracker_run_id"]
+    assert known not in (about["tracker_run_id"], "0" * 32)
+    assert run.is_tracked and {step for _, step, _ in measures(known)} == {2, 4, 6, 8, 9}
 
 
 def test_a_tracker_that_is_gone_does_not_keep_a_run_from_going_on(stopped, capsys):

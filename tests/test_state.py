@@ -127,6 +127,25 @@ def test_a_step_that_the_optimizers_do_not_agree_with_is_refused(run):
         state.restore(model, place, config())
 
 
+def test_numbers_beside_those_of_the_model_are_not_read(run):
+    folder, _ = run
+    place = state.find(folder, "last")
+    read = checkpoints.read(place)
+    extra = dataclasses.replace(read, arrays=read.arrays | {"optimizers/x": np.zeros(10**6, "uint8")})
+    checkpoints.write(folder / "checkpoints", extra, keep=1)
+    with pytest.raises(InputError, match="far more numbers than the model and its optimizers"):
+        state.load_model(folder)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "x", "[" * 10_000])
+def test_an_environment_that_is_none_is_refused(run, text):
+    folder, _ = run
+    place = state.find(folder, "last")
+    checkpoints.write(folder / "checkpoints", dataclasses.replace(checkpoints.read(place), environment=text), keep=1)
+    with pytest.raises(InputError, match="does not fit the run"):
+        state.load_model(folder)
+
+
 @pytest.mark.parametrize("width", [10**6, 10**9, 10**30])
 def test_absurd_shapes_take_no_memory(run, width):
     folder, _ = run

@@ -164,7 +164,7 @@ def test_a_finished_run_that_was_not_told_is_told_next_time(workplace, monkeypat
     with run:
         run.log_metrics(1, {"loss": 1.0})
     assert client().get_run(run.id).info.status == "RUNNING"
-    assert tracking.repair_stale_runs() == [run.id]
+    assert tracking.repair_stale_runs(tracking.default_tracking_uri()) == [run.id]
     assert client().get_run(run.id).info.status == "FINISHED"
     assert metric_steps(run.id) == [1]
 
@@ -173,7 +173,7 @@ def test_a_damaged_folder_does_not_stop_others(workplace):
     folder = tracking.ROOT / "broken"
     folder.mkdir()
     (folder / "run.json").write_text("{")
-    assert tracking.repair_stale_runs() == []
+    assert tracking.repair_stale_runs(tracking.default_tracking_uri()) == []
     with pytest.raises(InputError, match="missing or damaged"):
         tracking.sync(folder)
 
@@ -200,15 +200,15 @@ def test_a_live_run_is_left_alone_and_a_dead_one_marked(workplace, dying):
     process, run_id = dying
     with pytest.raises(InputError, match="still being written"):
         tracking.sync(tracking.ROOT / run_id)
-    assert tracking.repair_stale_runs() == []
+    assert tracking.repair_stale_runs(tracking.default_tracking_uri()) == []
     assert client().get_run(run_id).info.status == "RUNNING"
 
     process.send_signal(signal.SIGKILL)
     process.wait()
-    assert tracking.repair_stale_runs() == [run_id]
+    assert tracking.repair_stale_runs(tracking.default_tracking_uri()) == [run_id]
     assert client().get_run(run_id).info.status == "KILLED"
     assert metric_steps(run_id) == [1]
-    assert tracking.repair_stale_runs() == []
+    assert tracking.repair_stale_runs(tracking.default_tracking_uri()) == []
 
 
 def test_a_tracker_that_does_not_answer_is_told_at_the_start(workplace):
