@@ -13,25 +13,29 @@ class Uniform:
         bound: half the width of each side.
     """
 
+    max_truncation = 1.0
+
     def __init__(self, dim: int, bound: float = 1.0):
         self.dim = dim
         self.bound = bound
 
-    def sample(self, uniform: tf.Tensor, truncation: float = 1.0) -> tf.Tensor:
+    def check_truncation(self, truncation: float) -> None:
+        """Raises InputError for a truncation outside of (0, `max_truncation`]."""
+        if not 0.0 < truncation <= self.max_truncation:
+            expected = f"a number above 0 and up to {self.max_truncation:g}"
+            raise InputError(f"truncation: got {truncation}, expected {expected}")
+
+    def sample(self, uniform: tf.Tensor, truncation: float | tf.Tensor = 1.0) -> tf.Tensor:
         """Maps uniform numbers to latents.
 
         Args:
             uniform: float32 `[..., dim]` in [0, 1).
-            truncation: in (0, 1], how much of the range is used; 1 is the prior itself.
+            truncation: in (0, 1], how much of the range is used; 1 is the prior itself. A number, or float32
+                `[..., 1]`.
 
         Returns:
             float32 `[..., dim]` in `truncation * [-bound, bound]`.
-
-        Raises:
-            InputError: truncation outside (0, 1].
         """
-        if not 0.0 < truncation <= 1.0:
-            raise InputError(f"truncation: got {truncation}, expected a number above 0 and up to 1")
         return (2.0 * uniform - 1.0) * (self.bound * truncation)
 
     def interpolate(self, start: tf.Tensor, end: tf.Tensor, t: tf.Tensor) -> tf.Tensor:

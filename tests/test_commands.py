@@ -17,7 +17,7 @@ def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)
 
 
-@pytest.mark.parametrize("command", ["train", "generate", "sync"])
+@pytest.mark.parametrize("command", ["train", "generate", "sync", "export"])
 def test_help_needs_no_tensorflow(command, tmp_path):
     for heavy in ("tensorflow", "keras", "mlflow", "numpy", "sklearn"):  # importing one of these would fail
         (tmp_path / f"{heavy}.py").write_text("raise ImportError('heavy')")

@@ -15,7 +15,7 @@ def test_uniform_covers_its_box_and_no_more():
 @pytest.mark.parametrize("truncation", [0.0, -1.0, 1.5, float("nan")])
 def test_refuses_truncations_that_are_none(truncation):
     with pytest.raises(InputError, match="truncation: got"):
-        Uniform(2).sample(tf.zeros((1, 2)), truncation)
+        Uniform(2).check_truncation(truncation)
 
 
 def test_walks_straight():

@@ -16,7 +16,6 @@ import tensorflow as tf
 from kgan import images
 from kgan.errors import InputError
 from kgan.noise import Noise
-from kgan.priors import Uniform
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,64 +189,6 @@ class Variant(keras.Model):
         # Of sums: one read of the weights and nothing stored. A number that is not finite makes its sum not finite.
         sums = [tf.reduce_sum(v) for v in self.variables if tf.as_dtype(v.dtype).is_floating]
         return means | {"finite": tf.reduce_min(tf.cast(tf.math.is_finite([*values.values(), *sums]), tf.float32))}
-
-
-class Latent:
-    """For systems whose generator maps latents to images: sampling, grids and walks.
-
-    The variant has `generator` and `prior`. Image i of a seed is a function of (seed, i): it is made in a batch of
-    always the same size, so that asking for more images, or for fewer, changes none.
-    """
-
-    generator: keras.Model
-    prior: Uniform
-
-    _BATCH = 64
-
-    def sample_prior(self, stream: str, rows: int | tf.Tensor) -> tf.Tensor:
-        """Latents for this training step, float32 `[rows, dim]`; each use within a step has a stream of its own."""
-        return self.prior.sample(self.noise.uniform(stream, self.step, [rows, self.prior.dim]))
-
-    def latents(self, num: int, seed: int = 0, truncation: float = 1.0) -> tf.Tensor:
-        """The first `num` latents of a seed, float32 `[num, dim]`."""
-        return self.prior.sample(Noise(seed).uniform("generate", 0, [num, self.prior.dim]), truncation)
-
-    def generate(self, num: int, seed: int = 0, truncation: float = 1.0) -> np.ndarray:
-        """Makes images; number i is the same for any `num` above i.
-
-        Returns:
-            uint8 `[num, height, width, channels]`.
-
-        Raises:
-            InputError: num below 1, or a truncation the prior does not allow.
-        """
-        if num < 1:
-            raise InputError(f"num: got {num}, expected at least 1")
-        return self.decode(self.latents(num, seed, truncation))
-
-    def interpolate(self, points: int, frames: int, seed: int = 0, truncation: float = 1.0) -> np.ndarray:
-        """A closed walk through the first `points` latents of a seed, `frames` images from each to the next.
-
-        Returns:
-            uint8 `[points * frames, height, width, channels]`.
-        """
-        start = self.latents(points, seed, truncation)[:, None]
-        share = tf.reshape(tf.range(frames, dtype=tf.float32) / frames, [1, frames, 1])
-        walk = self.prior.interpolate(start, tf.roll(start, -1, axis=0), share)
-        return self.decode(tf.reshape(walk, [points * frames, self.prior.dim]))
-
-    def decode(self, latents: tf.Tensor) -> np.ndarray:
-        """The images of latents `[n, dim]`, uint8 `[n, height, width, channels]`."""
-        if not hasattr(self, "_generate_batch"):
-            self._generate_batch = tf.function(lambda z: images.to_uint8(self.generator(z, training=False)))
-        num = latents.shape[0]
-        padded = tf.pad(latents, [[0, -num % self._BATCH], [0, 0]])
-        batches = [self._generate_batch(z).numpy() for z in tf.split(padded, padded.shape[0] // self._BATCH)]
-        return np.concatenate(batches)[:num]
-
-    def grid(self) -> np.ndarray:
-        """64 images from latents that are always the same, as one uint8 picture."""
-        return images.grid(self.generate(64, seed=self.seed))
 
 
 def _checked_shape(image_shape) -> tuple[int, int, int]:

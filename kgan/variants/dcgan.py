@@ -7,9 +7,10 @@ import tensorflow as tf
 
 from kgan import losses
 from kgan.errors import InputError, require_choice, require_positive, require_share
+from kgan.latent import Latent
 from kgan.networks import dcgan
 from kgan.priors import Uniform
-from kgan.variants.base import Latent, Player, Variant
+from kgan.variants.base import Player, Variant
 
 
 @keras.saving.register_keras_serializable("kgan")

@@ -7,10 +7,11 @@ import tensorflow as tf
 
 from kgan import losses
 from kgan.errors import require_choice, require_positive, require_share
+from kgan.latent import Latent
 from kgan.networks import mlp
 from kgan.optimizers import SGD, ExponentialDecay
 from kgan.priors import Uniform
-from kgan.variants.base import Latent, Player, Variant
+from kgan.variants.base import Player, Variant
 
 
 @keras.saving.register_keras_serializable("kgan")

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from kgan import variants
 from kgan.errors import InputError
-from kgan.variants.base import Latent, Variant
+from kgan.latent import Latent
+from kgan.variants.base import Variant
 
 SHAPE = (8, 8, 3)
 ROWS = 6

@@ -1,0 +1,150 @@
+"""Systems whose generator maps latents to images: sampling, grids, walks, and the signatures they are served by."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from kgan import guards, images
+from kgan.errors import InputError
+from kgan.noise import Noise
+from kgan.priors import Uniform
+
+_BATCH = 64
+_SEEDS = 2**32
+# One key for all seeds: a seed is part of the counter instead, which a served model can be told.
+_SAMPLES = Noise(0)
+
+
+class Latent:
+    """A mixin for variants that have a `generator` and a `prior`.
+
+    Image i of a seed is a function of (seed, i): it is made in a batch of always the same size, so that asking for
+    more images, or for fewer, changes none.
+    """
+
+    generator: keras.Model
+    prior: Uniform
+
+    def sample_prior(self, stream: str, rows: int | tf.Tensor) -> tf.Tensor:
+        """Latents for this training step, float32 `[rows, dim]`; each use within a step has a stream of its own."""
+        return self.prior.sample(self.noise.uniform(stream, self.step, [rows, self.prior.dim]))
+
+    def latents(self, num: int, seed: int = 0, truncation: float = 1.0) -> tf.Tensor:
+        """The first `num` latents of a seed, float32 `[num, dim]`.
+
+        Raises:
+            InputError: a seed below 0 or of more than 32 bits, or a truncation the prior does not allow.
+        """
+        if not 0 <= seed < _SEEDS:
+            raise InputError(f"seed: got {seed}, expected 0 to {_SEEDS - 1}")
+        self.prior.check_truncation(truncation)
+        return self.prior.sample(_SAMPLES.uniform("generate", seed, [num, self.prior.dim]), truncation)
+
+    def generate(self, num: int, seed: int = 0, truncation: float = 1.0) -> np.ndarray:
+        """Makes images; number i is the same for any `num` above i.
+
+        Returns:
+            uint8 `[num, height, width, channels]`.
+
+        Raises:
+            InputError: num below 1; else as for `latents`.
+        """
+        if num < 1:
+            raise InputError(f"num: got {num}, expected at least 1")
+        return self.decode(self.latents(num, seed, truncation))
+
+    def interpolate(self, points: int, frames: int, seed: int = 0, truncation: float = 1.0) -> np.ndarray:
+        """A closed walk through the first `points` latents of a seed, `frames` images from each to the next.
+
+        Returns:
+            uint8 `[points * frames, height, width, channels]`.
+        """
+        start = self.latents(points, seed, truncation)[:, None]
+        share = tf.reshape(tf.range(frames, dtype=tf.float32) / frames, [1, frames, 1])
+        walk = self.prior.interpolate(start, tf.roll(start, -1, axis=0), share)
+        return self.decode(tf.reshape(walk, [points * frames, self.prior.dim]))
+
+    def decode(self, latents: tf.Tensor) -> np.ndarray:
+        """The images of latents `[n, dim]`, uint8 `[n, height, width, channels]`."""
+        if not hasattr(self, "_generate_batch"):
+            self._generate_batch = tf.function(lambda z: images.to_uint8(self.generator(z, training=False)))
+        return in_batches(self._generate_batch, latents)
+
+    def grid(self) -> np.ndarray:
+        """64 images from latents that are always the same, as one uint8 picture."""
+        return images.grid(self.generate(64, seed=self.seed))
+
+    def signatures(self) -> dict[str, Callable]:
+        """What an exported model can be asked for, each a traced `tf.function` over a batch of any size.
+
+        `serving_default`: z float32 `[n, dim]` -> images float32 `[n, height, width, channels]` in [-1, 1].
+        `sample`: seed int32 `[n]`, truncation float32 `[n]` or `[1]` -> images uint8, each the first image of its
+        seed. `sample_png`: the same as `png_bytes`, strings `[n]`.
+        """
+        dim = self.prior.dim
+        z_spec = tf.TensorSpec([None, dim], tf.float32, name="z")
+        seed_spec = tf.TensorSpec([None], tf.int32, name="seed")
+        truncation_spec = tf.TensorSpec([None], tf.float32, name="truncation")
+        everything = tf.constant([1.0])
+
+        @tf.function(input_signature=[z_spec], autograph=False)
+        def serving_default(z):
+            return {"images": self._serve(guards.rows("z", z, dim))}
+
+        @tf.function(input_signature=[seed_spec, truncation_spec], autograph=False)
+        def sample(seed, truncation=everything):
+            return {"images": self._serve_seeds(seed, truncation)}
+
+        @tf.function(input_signature=[seed_spec, truncation_spec], autograph=False)
+        def sample_png(seed, truncation=everything):
+            pictures = self._serve_seeds(seed, truncation)
+            return {"png_bytes": tf.map_fn(tf.io.encode_png, pictures, fn_output_signature=tf.string)}
+
+        return {"serving_default": serving_default, "sample": sample, "sample_png": sample_png}
+
+    def serving_examples(self, rows: int) -> dict[str, dict[str, np.ndarray]]:
+        """Inputs of a batch for each signature."""
+        seed = np.arange(rows, dtype=np.int32)
+        truncation = np.linspace(1.0, 0.5, rows, dtype=np.float32) * self.prior.max_truncation
+        inputs = {"seed": seed, "truncation": truncation}
+        return {"serving_default": {"z": self.latents(rows).numpy()}, "sample": inputs, "sample_png": inputs}
+
+    def serving_refusals(self) -> list[tuple[str, dict[str, np.ndarray], str]]:
+        """What an exported model must refuse: (signature, inputs, a part of the reason)."""
+        z, seed = np.zeros((2, self.prior.dim), np.float32), np.zeros(2, np.int32)
+        refusals = [
+            ("serving_default", {"z": z[:0]}, "z: the batch is empty"),
+            ("serving_default", {"z": z[:, 1:]}, f"z: expected [n, {self.prior.dim}]"),
+            ("serving_default", {"z": z * np.float32("nan")}, "z: expected finite numbers"),
+        ]
+        for name in ("sample", "sample_png"):
+            refusals += [
+                (name, {"seed": seed[:0]}, "seed: the batch is empty"),
+                (name, {"seed": seed - 1}, "seed: expected 0 or more"),
+                (name, {"seed": seed, "truncation": np.float32([0.5, np.nan])}, "truncation: expected numbers"),
+                (name, {"seed": seed, "truncation": np.float32([1, 1, 1])}, "truncation: expected one"),
+            ]
+        return refusals
+
+    def _serve(self, latents: tf.Tensor) -> tf.Tensor:
+        return tf.cast(self.generator(latents, training=False), tf.float32)
+
+    def _serve_seeds(self, seed: tf.Tensor, truncation: tf.Tensor) -> tf.Tensor:
+        """uint8 images, one for each seed `[n]`; each latent is drawn by itself and depends on no other row."""
+        seed, truncation = guards.seeds(seed, truncation, self.prior.max_truncation)
+        uniform = tf.map_fn(
+            lambda s: _SAMPLES.uniform("generate", s, [1, self.prior.dim])[0],
+            seed,
+            fn_output_signature=tf.TensorSpec([self.prior.dim], tf.float32),
+        )
+        return images.to_uint8(self._serve(self.prior.sample(uniform, truncation[:, None])))
+
+
+def in_batches(function: Callable[[tf.Tensor], tf.Tensor], rows: tf.Tensor) -> np.ndarray:
+    """Applies a function to rows in batches of always the same size, so that no row depends on how many there are."""
+    num = rows.shape[0]
+    padded = tf.pad(rows, [[0, -num % _BATCH], [0, 0]])
+    batches = [function(batch).numpy() for batch in tf.split(padded, padded.shape[0] // _BATCH)]
+    return np.concatenate(batches)[:num]

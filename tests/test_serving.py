@@ -1,0 +1,202 @@
+"""Exports as a server finds them; that they compute what the network does is proven by the export itself."""
+
+import json
+import pathlib
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import model_server_config_pb2
+
+from kgan import card, export, serving, state, tracking, training, variants, verification
+from kgan.errors import InputError, RunError
+from kgan.settings import Settings
+
+
+@pytest.fixture(scope="module", params=variants.names())
+def run(request, tmp_path_factory, _empty_database):
+    """The current directory, and the folder of a finished run in it."""
+    place = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        (place / "mlruns").mkdir()
+        (place / "mlruns" / "mlflow.db").write_bytes(_empty_database.read_bytes())
+        settings = Settings(variant=request.param, image_size=8, steps=3, batch_size=8, log_every=1)
+        yield training.train(settings, {"width": 10, "latent_dim": 6})
+
+
+@pytest.fixture(scope="module")
+def exported(run) -> pathlib.Path:
+    """The folder of version 1."""
+    export.export(str(run.folder), "models/tiny", xla=True)
+    return pathlib.Path("models/tiny/1").resolve()
+
+
+def test_the_layout_is_that_of_a_server(exported):
+    files = {str(path.relative_to(exported.parent)) for path in exported.parent.rglob("*") if path.is_file()}
+    assert files == {
+        "models.config",
+        "batching_parameters.txt",
+        "monitoring.config",
+        "1/saved_model.pb",
+        "1/fingerprint.pb",
+        "1/variables/variables.index",
+        "1/variables/variables.data-00000-of-00001",
+        "1/assets.extra/tf_serving_warmup_requests",
+        "1/assets.extra/kgan.json",
+        "1/README.md",
+    }
+    config = text_format.Parse(
+        (exported.parent / "models.config").read_text(), model_server_config_pb2.ModelServerConfig()
+    )
+    (model,) = config.model_config_list.config
+    assert (model.name, model.base_path, model.model_platform) == ("tiny", "/models/tiny", "tensorflow")
+
+
+def test_the_signatures_are_as_declared(exported):
+    signatures = tf.saved_model.load(str(exported)).signatures
+    plain = {"serving_default", "sample", "sample_png"}
+    assert set(signatures) == plain | {"serving_default_xla", "sample_xla"}
+    assert signatures["serving_default"].structured_input_signature[1] == {"z": tf.TensorSpec([None, 6], name="z")}
+    assert signatures["sample"].structured_input_signature[1] == {
+        "seed": tf.TensorSpec([None], tf.int32, name="seed"),
+        "truncation": tf.TensorSpec([None], tf.float32, name="truncation"),
+    }
+    assert signatures["serving_default"].structured_outputs["images"].shape.as_list() == [None, 8, 8, 1]
+    assert signatures["sample"].structured_outputs["images"].dtype == tf.uint8
+    assert signatures["sample_png"].structured_outputs["png_bytes"].dtype == tf.string
+
+
+def test_a_seed_is_served_as_it_is_generated(run, exported):
+    model = state.load_model(run.folder)
+    signatures = tf.saved_model.load(str(exported)).signatures
+    seed, full, half = tf.constant([7, 3]), tf.constant([1.0]), tf.constant([0.5, 1.0])
+    images = signatures["sample"](seed=seed, truncation=full)["images"].numpy().astype(int)
+    for i, number in enumerate((7, 3)):  # a rounding tie may fall to the other side in another batch
+        assert abs(images[i] - model.generate(1, seed=number)[0]).max() <= 1
+    truncated = signatures["sample"](seed=seed, truncation=half)["images"].numpy().astype(int)
+    assert abs(truncated[0] - model.generate(1, seed=7, truncation=0.5)[0]).max() <= 1
+    assert abs(truncated[1] - images[1]).max() <= 1
+    png = signatures["sample_png"](seed=seed, truncation=full)["png_bytes"].numpy()
+    for picture, image in zip(png, images, strict=True):
+        np.testing.assert_array_equal(tf.io.decode_png(picture), image)
+
+
+def test_the_default_is_the_generator_as_it_infers(run, exported):
+    """The export compares itself to its own signatures; this is the network without them."""
+    model = state.load_model(run.folder)
+    serve = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    network = tf.function(lambda z: model.generator(z, training=False))
+    for rows in (1, 3, 64):
+        z = tf.random.stateless_uniform([rows, 6], [rows, 2], -1.0, 1.0)
+        np.testing.assert_array_equal(serve(z=z)["images"], network(z))
+
+
+def test_rows_do_not_depend_on_their_batch(exported):
+    serve = tf.saved_model.load(str(exported)).signatures["serving_default"]
+    z = tf.random.stateless_uniform([64, 6], [1, 2], -1.0, 1.0)
+    together = serve(z=z)["images"]
+    for i in (0, 31, 63):
+        np.testing.assert_allclose(serve(z=z[i : i + 1])["images"][0], together[i], atol=1e-5)
+
+
+def test_compiled_twins_give_the_same(exported):
+    signatures = tf.saved_model.load(str(exported)).signatures
+    z = tf.random.stateless_uniform([5, 6], [1, 2], -1.0, 1.0)
+    np.testing.assert_allclose(
+        signatures["serving_default_xla"](z=z)["images"], signatures["serving_default"](z=z)["images"], atol=1e-5
+    )
+
+
+def test_only_the_generator_is_there_and_once(run, exported):
+    model = state.load_model(run.folder)
+    names = [name for name, _ in tf.train.list_variables(str(exported / "variables" / "variables"))]
+    stored = [name for name in names if name.endswith("VARIABLE_VALUE")]
+    used = [v for v in model.generator.variables]
+    assert len(stored) == len(used)
+    size = (exported / "variables" / "variables.data-00000-of-00001").stat().st_size
+    assert size < sum(np.asarray(v).nbytes for v in used) + 20_000
+
+
+def test_warm_up_requests_ask_every_plain_signature(exported):
+    file = str(exported / "assets.extra" / "tf_serving_warmup_requests")
+    requests = [
+        prediction_log_pb2.PredictionLog.FromString(record.numpy()).predict_log.request
+        for record in tf.data.TFRecordDataset(file)
+    ]
+    asked = {(r.model_spec.name, r.model_spec.signature_name) for r in requests}
+    assert asked == {("tiny", name) for name in ("serving_default", "sample", "sample_png")}
+    signatures = tf.saved_model.load(str(exported)).signatures
+    for request in requests:
+        inputs = {key: tf.constant(tf.make_ndarray(value)) for key, value in request.inputs.items()}
+        assert signatures[request.model_spec.signature_name](**inputs)
+
+
+def test_the_card_says_what_the_model_is(run, exported):
+    text = (exported / "README.md").read_text()
+    settings = card.read(exported)["configuration"]["settings"]
+    for part in (
+        run.id,
+        f"`{settings['variant']}`",
+        "digits, 1797 images of 8x8x1",
+        "tensorflow 2.",
+        "generator_loss",
+    ):
+        assert part in text
+    bodies = [
+        json.loads(body) for body in re.findall(r"curl -d '(.*?)' http://localhost:8501/v1/models/tiny:predict", text)
+    ]
+    assert {body["signature_name"] for body in bodies} == {"serving_default", "sample", "sample_png"}
+    assert card.read(exported)["step"] == 3 and card.read(exported)["metrics"]["discriminator_loss"] > 0
+
+
+def test_versions_only_grow(run, exported, tmp_path):
+    model, about = state.load_model(run.folder), card.of_run(run.folder, state.load_model(run.folder))
+    place = tmp_path / "grown"
+    (place / "7").mkdir(parents=True)
+    (place / "7" / "mine").touch()
+    (place / "draft").mkdir()
+    (place / "models.config").write_text("mine")
+    assert serving.export(model, place, about).folder == place / "8"
+    assert (place / "models.config").read_text() == "mine"
+    assert sorted(path.name for path in place.iterdir() if path.is_dir()) == ["7", "8", "draft"]
+
+
+def test_a_model_that_computes_something_else_is_never_announced(run, tmp_path, monkeypatch):
+    model = state.load_model(run.folder)
+    real = verification.verify
+
+    def altered(folder, cases):
+        first = cases[0]
+        images = np.nextafter(first.outputs["images"], np.float32(2))
+        return real(folder, [verification.Case(first.signature, first.inputs, {"images": images}), *cases[1:]])
+
+    monkeypatch.setattr(verification, "verify", altered)
+    with pytest.raises(RunError, match=r"signature 'serving_default', batch size 1, output 'images'"):
+        serving.export(model, tmp_path / "model", card.of_run(run.folder, model))
+    assert list((tmp_path / "model").iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_written_is_one_line(run, tmp_path):
+    model = state.load_model(run.folder)
+    (tmp_path / "file").touch()
+    with pytest.raises(InputError, match=r"--output: .*file/model cannot be written \(Not a directory\)"):
+        serving.export(model, tmp_path / "file" / "model", card.of_run(run.folder, model))
+
+
+def test_keras_is_not_needed(exported):
+    saved = (exported / "saved_model.pb").read_bytes()
+    assert keras.__version__.encode() not in saved and tracking.ROOT.name.encode() not in saved
+
+
+def test_what_is_no_export_has_no_card(tmp_path):
+    with pytest.raises(InputError, match=r"is no model that kgan\.export has written"):
+        card.read(tmp_path)
+    (tmp_path / "assets.extra").mkdir()
+    (tmp_path / "assets.extra" / "kgan.json").write_text("[]")
+    with pytest.raises(InputError, match=r"kgan\.json is damaged"):
+        card.read(tmp_path)
