@@ -87,7 +87,7 @@ class Journal:
         """Ends the journal of a dead process: as KILLED, when it last wrote.
 
         Raises:
-            InputError: it cannot be written.
+            OSError: it cannot be written.
         """
         with self.path.open("ab"):  # made where it is missing
             pass

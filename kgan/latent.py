@@ -91,15 +91,15 @@ class Latent:
 
         @tf.function(input_signature=[z_spec], autograph=False)
         def serving_default(z):
-            return {"images": self._serve(guards.rows("z", z, dim))}
+            return {"images": _paint(self, guards.rows("z", z, dim))}
 
         @tf.function(input_signature=[seed_spec, truncation_spec], autograph=False)
         def sample(seed, truncation=everything):
-            return {"images": self._serve_seeds(seed, truncation)}
+            return {"images": _paint_seeds(self, seed, truncation)}
 
         @tf.function(input_signature=[seed_spec, truncation_spec], autograph=False)
         def sample_png(seed, truncation=everything):
-            pictures = self._serve_seeds(seed, truncation)
+            pictures = _paint_seeds(self, seed, truncation)
             return {"png_bytes": tf.map_fn(tf.io.encode_png, pictures, fn_output_signature=tf.string)}
 
         return {"serving_default": serving_default, "sample": sample, "sample_png": sample_png}
@@ -128,18 +128,23 @@ class Latent:
             ]
         return refusals
 
-    def _serve(self, latents: tf.Tensor) -> tf.Tensor:
-        return tf.cast(self.generator(latents, training=False), tf.float32)
 
-    def _serve_seeds(self, seed: tf.Tensor, truncation: tf.Tensor) -> tf.Tensor:
-        """uint8 images, one for each seed `[n]`; each latent is drawn by itself and depends on no other row."""
-        seed, truncation = guards.seeds(seed, truncation, self.prior.max_truncation)
-        uniform = tf.map_fn(
-            lambda s: _SAMPLES.uniform("generate", s, [1, self.prior.dim])[0],
-            seed,
-            fn_output_signature=tf.TensorSpec([self.prior.dim], tf.float32),
-        )
-        return images.to_uint8(self._serve(self.prior.sample(uniform, truncation[:, None])))
+# Functions, not methods: a variant's method of the same name would take their place.
+
+
+def _paint(model: Latent, latents: tf.Tensor) -> tf.Tensor:
+    return tf.cast(model.generator(latents, training=False), tf.float32)
+
+
+def _paint_seeds(model: Latent, seed: tf.Tensor, truncation: tf.Tensor) -> tf.Tensor:
+    """uint8 images, one for each seed `[n]`; each latent is drawn by itself and depends on no other row."""
+    seed, truncation = guards.seeds(seed, truncation, model.prior.max_truncation)
+    uniform = tf.map_fn(
+        lambda s: _SAMPLES.uniform("generate", s, [1, model.prior.dim])[0],
+        seed,
+        fn_output_signature=tf.TensorSpec([model.prior.dim], tf.float32),
+    )
+    return images.to_uint8(_paint(model, model.prior.sample(uniform, truncation[:, None])))
 
 
 def in_batches(function: Callable[[tf.Tensor], tf.Tensor], rows: tf.Tensor) -> np.ndarray:

@@ -220,7 +220,7 @@ def sync(folder: pathlib.Path, tracking_uri: str | None = None) -> None:
         InputError: the run is being written by a live process, or the tracker does not answer.
     """
     with locked(folder), _unwritable(folder):
-        about = _about(folder)
+        _about(folder)  # a folder that is no run is left as it is
         Journal(folder).settle()
         about = _connect(folder, tracking_uri)
         with tracker_errors(about["tracking_uri"]):
@@ -328,7 +328,7 @@ def _fetch(run_id: str) -> pathlib.Path:
     client.get_run(run_id)
     folder = ROOT / run_id
     names = (pathlib.PurePosixPath(file.path).name for file in client.list_artifacts(run_id, CHECKPOINTS))
-    files = [f"{CHECKPOINTS}/{name}" for name in names if re.fullmatch(r"step-\d+\.safetensors", name)]
+    files = [f"{CHECKPOINTS}/{name}" for name in names if re.fullmatch(r"step-[0-9]+\.safetensors", name)]
     ROOT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=ROOT) as loaded:
         # Where MLflow puts a file of a folder depends on where it keeps its artifacts.
