@@ -103,7 +103,7 @@ def of_run(folder: pathlib.Path, model: Variant) -> Card:
     )
 
 
-def read(folder: pathlib.Path) -> dict:
+def read(folder: pathlib.Path) -> Card:
     """What `Card.write` left in the folder of a version.
 
     Raises:
@@ -112,12 +112,12 @@ def read(folder: pathlib.Path) -> dict:
     path = folder / ABOUT
     try:
         content = json.loads(read_small(path))
-        content["run"], content["step"], content["configuration"]["settings"]
+        configured = configuration.from_json(json.dumps(content["configuration"]))
+        return Card(**content | {"configuration": configured})
     except FileNotFoundError:
         raise InputError(f"--model: {folder} is no model that kgan.export has written: it has no {ABOUT}") from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"--model: {path} is damaged ({type(error).__name__}: {error})") from None
-    return content
 
 
 _TEXT = """# {name}

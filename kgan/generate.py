@@ -12,8 +12,9 @@ _MILLISECONDS = 60  # of a frame
 
 
 def generate(
-    run: str,
-    checkpoint: str = "last",
+    run: str | None = None,
+    model: str | None = None,
+    checkpoint: str | None = None,
     num: int = 16,
     seed: int = 0,
     output: str = "generated",
@@ -21,11 +22,13 @@ def generate(
     interpolate: bool = False,
     truncation: float = 1.0,
 ) -> None:
-    """Makes images with the generator of a run. Image i depends on the seed and i alone.
+    """Makes images with the generator of a run or of an exported model. Image i depends on the seed and i alone.
 
     Args:
         run: id or folder of the run.
-        checkpoint: step of the checkpoint to take, or last.
+        model: instead of a run, the folder of an exported model; a SavedModel is a program, so take it only from
+            people you trust.
+        checkpoint: step of the run's checkpoint to take; the last where none is given.
         num: how many images.
         seed: of the latents.
         output: folder for seed-S-00000.png, seed-S-00001.png ...
@@ -34,12 +37,12 @@ def generate(
         truncation: share of the prior's range to draw latents from, above 0 and up to 1.
     """
     options.load_tensorflow()
-    from kgan import images, state, tracking
+    from kgan import images
 
-    model = state.load_model(tracking.find_run(run), checkpoint)
-    pictures = model.generate(num, seed, truncation)
+    source = _open(run, model, checkpoint)
+    pictures = source.generate(num, seed, truncation)
     folder = pathlib.Path(output)
-    tile = model.image_shape[1]
+    tile = source.image_shape[1]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for i, picture in enumerate(pictures):
@@ -47,11 +50,23 @@ def generate(
         if grid:
             images.to_pil(images.enlarge(images.grid(pictures), tile)).save(folder / "grid.png")
         if interpolate:
-            walk = model.interpolate(_POINTS, _FRAMES, seed, truncation)
+            walk = source.interpolate(_POINTS, _FRAMES, seed, truncation)
             images.save_animation([images.enlarge(frame, tile) for frame in walk], folder / "walk.gif", _MILLISECONDS)
     except OSError as error:
         raise InputError(f"--output: {output} cannot be written ({error.strerror})") from None
     print(f"{num} images in {folder}")
+
+
+def _open(run: str | None, model: str | None, checkpoint: str | None):
+    from kgan import served, state, tracking
+
+    if (run is None) == (model is None):
+        raise InputError("--run, --model: expected one of the two")
+    if run is not None:
+        return state.load_model(tracking.find_run(run), checkpoint or "last")
+    if checkpoint is not None:
+        raise InputError(f"--checkpoint: got {checkpoint!r} with --model, which has one step only")
+    return served.load(model)
 
 
 command = options.command_from("generate", generate)

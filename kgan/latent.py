@@ -26,6 +26,7 @@ class Latent:
 
     generator: keras.Model
     prior: Uniform
+    pyfunc_signature = "sample"  # what MLflow's `predict` answers by
 
     def sample_prior(self, stream: str, rows: int | tf.Tensor) -> tf.Tensor:
         """Latents for this training step, float32 `[rows, dim]`; each use within a step has a stream of its own."""

@@ -141,18 +141,23 @@ def find(folder: pathlib.Path, checkpoint: str) -> pathlib.Path:
 
 
 def shapes_of(config: Configuration) -> dict[str, tuple[tuple[int, ...], str]]:
-    """Shape and type of each weight that the model of a configuration would have. Takes no memory for them.
+    """Shape and type of each weight that the model of a configuration would have. Takes no memory for them."""
+    return {name: (tuple(v.shape), v.dtype) for name, v in _weights(sketch(config)).items()}
 
-    In a thread of its own: Keras keeps variables that have no value yet in a list of the thread, and would give them
-    one later.
+
+def sketch(config: Configuration) -> Variant:
+    """The model of a configuration whose weights have no values and take no memory.
+
+    Made in a thread of its own: Keras keeps variables that have no value yet in a list of the thread, and would give
+    them one later.
     """
 
-    def plan() -> dict[str, tuple[tuple[int, ...], str]]:
+    def construct() -> Variant:
         with keras.StatelessScope(initialize_variables=False):
-            return {name: (tuple(v.shape), v.dtype) for name, v in _weights(_construct(config)).items()}
+            return _construct(config)
 
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(plan).result()
+        return thread.submit(construct).result()
 
 
 def _check(place: pathlib.Path, config: Configuration, shapes: dict[str, tuple[tuple[int, ...], str]]) -> None:

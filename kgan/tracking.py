@@ -310,6 +310,21 @@ def find_own_run(run: str) -> pathlib.Path:
     return folder
 
 
+def tracker_of(folder: pathlib.Path) -> tuple[str, str]:
+    """The tracking URI of a run, and its id there.
+
+    A folder that somebody handed over must not choose where this process connects to: only runs that lie in `ROOT` are
+    asked, others are looked for at the default tracker.
+
+    Raises:
+        InputError: the folder is damaged.
+    """
+    if folder.resolve().parent == ROOT.resolve() and (folder / _RUN).exists():
+        about = _about(folder)
+        return about["tracking_uri"], about["tracker_run_id"]
+    return default_tracking_uri(), folder.name
+
+
 def _latest_unfinished() -> pathlib.Path:
     started = {}
     for path in ROOT.glob(f"*/{_RUN}"):

@@ -138,10 +138,10 @@ def test_warm_up_requests_ask_every_plain_signature(exported):
 
 def test_the_card_says_what_the_model_is(run, exported):
     text = (exported / "README.md").read_text()
-    settings = card.read(exported)["configuration"]["settings"]
+    settings = card.read(exported).configuration.settings
     for part in (
         run.id,
-        f"`{settings['variant']}`",
+        f"`{settings.variant}`",
         "digits, 1797 images of 8x8x1",
         "tensorflow 2.",
         "generator_loss",
@@ -151,7 +151,7 @@ def test_the_card_says_what_the_model_is(run, exported):
         json.loads(body) for body in re.findall(r"curl -d '(.*?)' http://localhost:8501/v1/models/tiny:predict", text)
     ]
     assert {body["signature_name"] for body in bodies} == {"serving_default", "sample", "sample_png"}
-    assert card.read(exported)["step"] == 3 and card.read(exported)["metrics"]["discriminator_loss"] > 0
+    assert card.read(exported).step == 3 and card.read(exported).metrics["discriminator_loss"] > 0
 
 
 def test_versions_only_grow(run, exported, tmp_path):
