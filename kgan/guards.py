@@ -12,7 +12,7 @@ def rows(name: str, values: tf.Tensor, size: int) -> tf.Tensor:
     Returns:
         The values, `[n, size]`.
     """
-    values = _as_it_comes(values, [None, None])
+    values = _as_it_comes(name, values, f"[n, {size}]", 2)
     checks = [
         _check(tf.shape(values)[0] > 0, f"{name}: the batch is empty"),
         _check(tf.shape(values)[1] == size, f"{name}: expected [n, {size}], got the shape", tf.shape(values)),
@@ -28,7 +28,7 @@ def seeds(seed: tf.Tensor, truncation: tf.Tensor, largest: float) -> tf.Tensor:
     Returns:
         The seeds `[n]` and a truncation `[n]` for each.
     """
-    seed, truncation = _as_it_comes(seed, [None]), _as_it_comes(truncation, [None])
+    seed, truncation = _as_it_comes("seed", seed, "[n]", 1), _as_it_comes("truncation", truncation, "[n] or [1]", 1)
     count, truncations = tf.shape(seed)[0], tf.shape(truncation)[0]
     checks = [
         _check(count > 0, "seed: the batch is empty"),
@@ -43,9 +43,15 @@ def seeds(seed: tf.Tensor, truncation: tf.Tensor, largest: float) -> tf.Tensor:
         return tf.identity(seed), tf.broadcast_to(truncation, [count])
 
 
-def _as_it_comes(values: tf.Tensor, shape: list[int | None]) -> tf.Tensor:
-    """Forgets the declared shape: a check of what is known to be true would be left out of the graph."""
-    return tf.raw_ops.PlaceholderWithDefault(input=values, shape=shape)
+def _as_it_comes(name: str, values: tf.Tensor, expected: str, rank: int) -> tf.Tensor:
+    """Forgets the declared shape: a check of what is known to be true would be left out of the graph.
+
+    How deep the lists of a request are is checked first: the other checks read a shape of that many sides.
+    """
+    values = tf.raw_ops.PlaceholderWithDefault(input=values, shape=None)
+    deep = _check(tf.size(tf.shape(values)) == rank, f"{name}: expected {expected}, got the shape", tf.shape(values))
+    with tf.control_dependencies([deep]):
+        return tf.ensure_shape(tf.identity(values), [None] * rank)
 
 
 def _check(condition: tf.Tensor, message: str, *shown: tf.Tensor) -> tf.Operation:

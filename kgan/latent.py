@@ -118,11 +118,14 @@ class Latent:
         refusals = [
             ("serving_default", {"z": z[:0]}, "z: the batch is empty"),
             ("serving_default", {"z": z[:, 1:]}, f"z: expected [n, {self.prior.dim}]"),
+            ("serving_default", {"z": z[0]}, f"z: expected [n, {self.prior.dim}]"),
             ("serving_default", {"z": z * np.float32("nan")}, "z: expected finite numbers"),
         ]
         for name in ("sample", "sample_png"):
             refusals += [
                 (name, {"seed": seed[:0]}, "seed: the batch is empty"),
+                (name, {"seed": seed[0]}, "seed: expected [n]"),
+                (name, {"seed": seed, "truncation": np.float32(1)}, "truncation: expected [n]"),
                 (name, {"seed": seed - 1}, "seed: expected 0 or more"),
                 (name, {"seed": seed, "truncation": np.float32([0.5, np.nan])}, "truncation: expected numbers"),
                 (name, {"seed": seed, "truncation": np.float32([1, 1, 1])}, "truncation: expected one"),

@@ -43,9 +43,10 @@ def export(model: Variant, place: pathlib.Path, about: card.Card, xla: bool = Fa
         xla: adds every signature that gives no strings once more, compiled, under its name and `_xla`.
 
     Raises:
-        InputError: the folder cannot be written.
+        InputError: the folder cannot be written, or its name is none that a request can have in its address.
         RunError: the exported model does not compute what the model does.
     """
+    _check_name(place.name)
     signatures = model.signatures()
     if xla:
         signatures |= {f"{name}_xla": _compiled(f) for name, f in signatures.items() if not _gives_strings(f)}
@@ -61,6 +62,11 @@ def export(model: Variant, place: pathlib.Path, about: card.Card, xla: bool = Fa
         seconds = verification.verify(folder, cases)
         _write_server_files(place)
         return Exported(_rename(folder, place), len(cases), seconds)
+
+
+def _check_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise InputError(f"--output: the model would be called {name!r}, expected DIR/NAME of letters, digits, . _ -")
 
 
 @contextlib.contextmanager

@@ -188,6 +188,14 @@ def test_a_folder_that_cannot_be_written_is_one_line(run, tmp_path):
         serving.export(model, tmp_path / "file" / "model", card.of_run(run.folder, model))
 
 
+@pytest.mark.parametrize("name", ["my digits", "it's", "a:b", "-x"])
+def test_a_name_that_no_address_can_hold_is_refused(run, tmp_path, name):
+    model = state.load_model(run.folder)
+    with pytest.raises(InputError, match="--output: the model would be called"):
+        serving.export(model, tmp_path / name, card.of_run(run.folder, model))
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_keras_is_not_needed(exported):
     saved = (exported / "saved_model.pb").read_bytes()
     assert keras.__version__.encode() not in saved and tracking.ROOT.name.encode() not in saved
