@@ -15,7 +15,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from pipelines import limits
-from pipelines.pictures import Header, Picture, Survey
+from pipelines.pictures import Header, Pair, Picture, SideBySide, Survey
 
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm")
 
@@ -37,29 +37,66 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 _Decoded = tuple[np.ndarray, list[int | None], list[tuple[str, str]]]
 
 
+class _UnreadableError(Exception):
+    """One picture of a pair cannot be read: (its name, the reason)."""
+
+
 def headers(pictures: Iterable[Picture]) -> Iterator[tuple[str, Header | None]]:
-    """Reads the headers of pictures, in their order: (name, header), None for one that cannot be read."""
+    """Reads the headers of pictures, in their order: (name, header), None for one that cannot be read.
+
+    Of an aligned set it gives two for each, one of A and one of B.
+    """
     for picture in pictures:
-        yield picture.name, _header(picture.data)
+        if isinstance(picture.data, Pair):
+            yield from headers(picture.data)
+        elif isinstance(picture.data, SideBySide):
+            header = _header(picture.data.file)
+            half = header and header._replace(size=(header.size[0] // 2, header.size[1]))
+            yield from [(picture.name, half)] * 2
+        else:
+            yield picture.name, _header(picture.data)
 
 
-def decode(pictures: Iterable[Picture], survey: Survey, size: int) -> Iterator[_Decoded]:
+def decode(pictures: Iterable[Picture], survey: Survey, size: int, domains: int = 1) -> Iterator[_Decoded]:
     """Decodes pictures, in their order, some at a time.
 
     Args:
         pictures: to decode.
         survey: of them; all are converted to its mode.
         size: side of the result; the shorter side is resized to it, the longer one cropped in the middle.
+        domains: images that each gives: 2 in an aligned set, else 1.
 
     Yields:
-        (uint8 `[n, size, size, channels]`, the n labels, (name, reason) of each picture that cannot be read).
+        (uint8 `[n, domains, size, size, channels]`, the n labels, (name, reason) of each that cannot be read).
     """
     chunks = _chunks(pictures)
-    function = functools.partial(_decode_chunk, mode=survey.mode, size=size)
-    largest = max((width * height for width, height in survey.sizes), default=0)
+    function = functools.partial(_decode_chunk, mode=survey.mode, size=size, domains=domains)
+    largest = domains * max((width * height for width, height in survey.sizes), default=0)
     if largest <= _THREADS_FROM:
         return map(function, chunks)
     return _in_threads(function, chunks, max(1, min(os.cpu_count() or 1, _PIXELS_AT_ONCE // largest)))
+
+
+def picture(file: pathlib.Path, mode: str) -> tuple[np.ndarray, np.ndarray | None]:
+    """Decodes one picture at its own size, upright by its EXIF orientation.
+
+    Args:
+        file: of a format in `EXTENSIONS`.
+        mode: "L", "LA", "RGB" or "RGBA", what it is converted to; without A transparent pixels are put on white.
+
+    Returns:
+        uint8 `[height, width, channels]`, and an alpha channel that the mode leaves out, uint8 `[height, width]`.
+
+    Raises:
+        ValueError: it cannot be read; the message is the reason.
+    """
+    try:
+        image = _upright(file)
+        alpha = image.convert("RGBA").getchannel("A") if image.has_transparency_data and "A" not in mode else None
+        pixels = np.asarray(_convert(image, mode))
+    except Exception as error:  # damaged bytes make the decoders raise nearly anything
+        raise ValueError(_reason(error)) from error
+    return pixels.reshape(*pixels.shape[:2], len(mode)), None if alpha is None else np.asarray(alpha)
 
 
 def _in_threads(
@@ -76,16 +113,18 @@ def _in_threads(
             yield waiting.popleft()[0].result()
 
 
-def _decode_chunk(chunk: list[Picture], mode: str, size: int) -> _Decoded:
+def _decode_chunk(chunk: list[Picture], mode: str, size: int, domains: int) -> _Decoded:
     rows, labels, bad = [], [], []
     for picture in chunk:
         # Damaged bytes make the decoders raise nearly anything.
         try:
-            rows.append(_pixels(picture.data, mode, size))
+            rows.append(_row(picture, mode, size))
             labels.append(picture.label)
+        except _UnreadableError as error:
+            bad.append(error.args)
         except Exception as error:
             bad.append((picture.name, _reason(error)))
-    shape = (len(rows), size, size, len(mode))
+    shape = (len(rows), domains, size, size, len(mode))
     return np.stack(rows).reshape(shape) if rows else np.empty(shape, np.uint8), labels, bad
 
 
@@ -102,7 +141,10 @@ def _chunks(pictures: Iterable[Picture]) -> Iterator[list[Picture]]:
 
 
 def _held_bytes(picture: Picture) -> int:
-    return 0 if isinstance(picture.data, pathlib.Path | ValueError) else memoryview(picture.data).nbytes
+    if isinstance(picture.data, Pair):
+        return sum(map(_held_bytes, picture.data))
+    files = pathlib.Path | SideBySide | ValueError
+    return 0 if isinstance(picture.data, files) else memoryview(picture.data).nbytes
 
 
 @contextlib.contextmanager
@@ -153,17 +195,64 @@ def _is_deep(image: Image.Image) -> bool:
     return any(";16" in str(tile.args) or (tile.codec_name == "ppm" and tile.args[1] > 255) for tile in image.tile)
 
 
+def _row(picture: Picture, mode: str, size: int) -> np.ndarray:
+    """Decodes what makes one row: uint8 `[size, size, channels]`, for an aligned set with both images in front."""
+    if isinstance(picture.data, Pair):
+        return _pair(picture.data, mode, size)
+    if isinstance(picture.data, SideBySide):
+        return _halves(picture.data.file, mode, size)
+    return _pixels(picture.data, mode, size)
+
+
+def _pair(pair: Pair, mode: str, size: int) -> np.ndarray:
+    rows, sizes = [], []
+    for picture in pair:
+        try:
+            # At full scale: the sizes of both are compared, and `draft` may change one of them alone.
+            image = _image(picture.data, mode)
+            sizes.append(image.size)
+            rows.append(_fit(image, size))
+        except Exception as error:
+            raise _UnreadableError(picture.name, _reason(error)) from error
+    if sizes[0] != sizes[1]:
+        size_a, size_b = (f"{width}x{height} pixels" for width, height in sizes)
+        raise _UnreadableError(pair.a.name, f"{size_a}, but {pair.b.name} has {size_b}")
+    return np.stack(rows)
+
+
+def _halves(file: pathlib.Path, mode: str, size: int) -> np.ndarray:
+    image = _image(file, mode)
+    width, height = image.size
+    if width % 2:
+        raise ValueError(f"{width}x{height} pixels: an odd width has no two halves")
+    boxes = (0, 0, width // 2, height), (width // 2, 0, width, height)
+    return np.stack([_fit(image.crop(box), size) for box in boxes])
+
+
 def _pixels(data: bytes | pathlib.Path | np.ndarray | ValueError, mode: str, size: int) -> np.ndarray:
+    if isinstance(data, np.ndarray) and data.shape == (size, size, len(mode)):
+        return data
+    return _fit(_image(data, mode, (2 * size, 2 * size)), size)
+
+
+def _image(
+    data: bytes | pathlib.Path | np.ndarray | ValueError, mode: str, draft: tuple[int, int] | None = None
+) -> Image.Image:
+    """Decodes a picture; with `draft` perhaps at a smaller scale, of this (width, height) or above."""
     if isinstance(data, np.ndarray):
-        if data.shape[:2] == (size, size):
-            return data
-        return _fit(Image.fromarray(data[..., 0] if mode == "L" else data), size)
+        image = Image.fromarray(data[..., 0] if data.shape[2] == 1 else data)
+        return image if image.mode == mode else _convert(image, mode)
+    return _convert(_upright(data, draft), mode)
+
+
+def _upright(data: bytes | pathlib.Path | ValueError, draft: tuple[int, int] | None = None) -> Image.Image:
     with _open(data) as image:
-        image.draft(None, (2 * size, 2 * size))  # JPEG decodes large photos several times faster at half scales
+        if draft:
+            image.draft(None, draft)  # JPEG decodes large photos several times faster at half scales
         image.load()
         with contextlib.suppress(Exception):  # damaged EXIF says nothing of the pixels
             ImageOps.exif_transpose(image, in_place=True)
-        return _fit(_convert(image, mode), size)
+        return image
 
 
 def _fit(image: Image.Image, size: int) -> np.ndarray:
@@ -177,7 +266,7 @@ def _convert(image: Image.Image, mode: str) -> Image.Image:
         raise ValueError("float pixels")
     if image.mode.startswith("I"):
         image = _upper_byte(image)
-    if image.has_transparency_data and mode != "RGBA":
+    if image.has_transparency_data and "A" not in mode:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return image if image.mode == mode else image.convert(mode)

@@ -35,11 +35,7 @@ def read(name: str, split: str) -> Source:
 
 
 def _read_folder(name: str, folder: pathlib.Path, split: str) -> Source:
-    ignored = _Ignored()
-    try:
-        names = [found for found in sorted(_walk(folder)) if ignored.is_image(found)]
-    except OSError as error:
-        raise InputError(f"--data {name}: cannot be read: {error}") from error
+    names, notes = images_in(name, folder)
     layout = _Layout.of(name, names, split)
 
     def pictures() -> Iterator[Picture]:
@@ -52,8 +48,24 @@ def _read_folder(name: str, folder: pathlib.Path, split: str) -> Source:
         pictures=pictures,
         identity=files_identity(folder / names[index] for index in layout.labels),
         class_names=layout.class_names,
-        notes=(*layout.notes, *ignored.notes()),
+        notes=(*layout.notes, *notes),
     )
+
+
+def images_in(name: str, folder: pathlib.Path) -> tuple[list[str], list[str]]:
+    """Lists the images below a folder of the data set `name`.
+
+    Returns:
+        (their names relative to the folder, sorted; remarks for a person on what lies between them).
+
+    Raises:
+        InputError: a folder cannot be read.
+    """
+    ignored = _Ignored()
+    try:
+        return [found for found in sorted(_walk(folder)) if ignored.is_image(found)], ignored.notes()
+    except OSError as error:
+        raise InputError(f"--data {name}: cannot be read: {error}") from error
 
 
 def _read_archive(name: str, archive: pathlib.Path, split: str) -> Source:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -44,7 +45,19 @@ class Images:
         """(height, width, channels) of the images that `batches` yields."""
         return (self.image_size, self.image_size, self.images.shape[-1])
 
-    def batches(self, rows: int, seed: int, first_step: int = 0, flip: bool = False) -> tf.data.Dataset:
+    @property
+    def load_size(self) -> int:
+        """Side that the pictures were decoded to."""
+        return self.images.shape[1]
+
+    @property
+    def size(self) -> int:
+        """Images in an epoch."""
+        return len(self.images)
+
+    def batches(
+        self, rows: int, seed: int, first_step: int = 0, flip: bool = False, augment: Sequence[str] = ()
+    ) -> tf.data.Dataset:
         """Returns an infinite data set of batches, a pure function of (seed, step).
 
         Every epoch visits each row once; the batch at its end is filled up from the next. Where the load size is
@@ -55,12 +68,14 @@ class Images:
             seed: any integer.
             first_step: the step that the first element belongs to: element i is for step `first_step + i`.
             flip: mirror every other image, drawn at random.
+            augment: names of `pipelines.augment.AUGMENTATIONS`, applied last and in this order. They draw numbers of
+                their own: with them the batches are no function of (seed, step).
 
         Returns:
             Data set of uint8 `[rows, image_size, image_size, channels]`.
 
         Raises:
-            InputError: there are fewer images than rows.
+            InputError: there are fewer images than rows, or an augmentation is unknown or not for such images.
         """
         if rows < 1:
             raise InputError(f"--batch-size {rows}: expected 1 or more")
@@ -75,6 +90,7 @@ class Images:
         from kgan.noise import Noise
         from pipelines import order, transforms
 
+        further = self._augmentation(augment)
         noise = Noise(seed)
         count, side = self.images.shape[:2]
 
@@ -84,14 +100,29 @@ class Images:
             images = tf.ensure_shape(images, [rows, *self.images.shape[1:]])
             if side > self.image_size:
                 images = transforms.random_crop(images, self.image_size, noise, step)
-            return transforms.random_flip(images, noise, step) if flip else images
+            if flip:
+                images = transforms.random_flip(images, noise, step)
+            return further(images)
 
-        dataset = tf.data.Dataset.counter(first_step).map(batch).prefetch(2)
-        options = tf.data.Options()
-        options.deterministic = True
-        # With it, leaving a data set can block for up to a minute, until the autotune thread wakes (TF 2.21).
-        options.autotune.enabled = False
-        return dataset.with_options(options)
+        return fixed(tf.data.Dataset.counter(first_step).map(batch).prefetch(2))
+
+    def _augmentation(self, names: Sequence[str]) -> Callable[[tf.Tensor], tf.Tensor]:
+        if not names:
+            return lambda images: images
+        from pipelines import augment
+
+        return augment.augmentation(names, self.image_shape)
 
     def _take(self, rows: np.ndarray) -> np.ndarray:
         return np.asarray(self.images).take(rows, axis=0)
+
+
+def fixed(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Gives a data set its elements in one order, and lets it end at once."""
+    import tensorflow as tf
+
+    options = tf.data.Options()
+    options.deterministic = True
+    # With it, leaving a data set can block for up to a minute, until the autotune thread wakes (TF 2.21).
+    options.autotune.enabled = False
+    return dataset.with_options(options)

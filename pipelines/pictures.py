@@ -1,5 +1,7 @@
 """What a source hands over: pictures in a fixed order, readable any number of times."""
 
+from __future__ import annotations
+
 import dataclasses
 import pathlib
 from collections.abc import Callable, Iterable, Iterator
@@ -14,12 +16,25 @@ class Picture(NamedTuple):
     """One picture as its file holds it.
 
     `data` is the bytes of an image file, its path, uint8 pixels `[height, width, channels]`, or the error that says
-    why there is nothing of these.
+    why there is nothing of these. In an aligned set, each row of which is two images, it is a `Pair` or `SideBySide`.
     """
 
     name: str
-    data: bytes | pathlib.Path | np.ndarray | ValueError
+    data: bytes | pathlib.Path | np.ndarray | ValueError | Pair | SideBySide
     label: int | None = None
+
+
+class Pair(NamedTuple):
+    """Two pictures that show the same, in domain A and in domain B."""
+
+    a: Picture
+    b: Picture
+
+
+class SideBySide(NamedTuple):
+    """A file whose left half is of domain A and whose right half is of domain B."""
+
+    file: pathlib.Path
 
 
 class Header(NamedTuple):
@@ -36,16 +51,29 @@ class Survey:
     """What all pictures of a set have in common.
 
     `count` includes pictures that cannot be read; `mode` (L, LA, RGB or RGBA) is what all are converted to; `sizes`
-    holds each (width, height) that occurs.
+    holds each (width, height) that occurs; `deep` and `alpha` count those of 16 bits and those with transparency.
     """
 
     count: int
     sizes: frozenset[tuple[int, int]]
     mode: str
-    notes: tuple[str, ...] = ()
+    deep: int = 0
+    alpha: int = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """One-line remarks for a person."""
+        notes = []
+        if self.deep:
+            notes.append(f"{number(self.deep, 'image')} of 16 bits scaled to 8")
+        if self.alpha and self.mode == "RGBA":
+            notes.append("every image has an alpha channel: 4 channels (RGBA)")
+        elif self.alpha:
+            notes.append(f"transparent pixels put on white in {number(self.alpha, 'image')}")
+        return notes
 
     @classmethod
-    def of_headers(cls, headers: Iterable[Header | None]) -> "Survey":
+    def of_headers(cls, headers: Iterable[Header | None]) -> Survey:
         """Sums up the headers of a set; None stands for one that cannot be read."""
         count = readable = grey = alpha = deep = 0
         sizes = set()
@@ -59,14 +87,7 @@ class Survey:
             deep += header.deep
             sizes.add(header.size)
         mode = "RGBA" if readable and alpha == readable else "L" if grey == readable else "RGB"
-        notes = []
-        if deep:
-            notes.append(f"{number(deep, 'image')} of 16 bits scaled to 8")
-        if alpha and mode == "RGBA":
-            notes.append("every image has an alpha channel: 4 channels (RGBA)")
-        elif alpha:
-            notes.append(f"transparent pixels put on white in {number(alpha, 'image')}")
-        return cls(count, frozenset(sizes), mode, tuple(notes))
+        return cls(count, frozenset(sizes), mode, deep, alpha)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -30,7 +30,7 @@ def load(
     name: str,
     image_size: int | None = None,
     split: str = "train",
-    load_size: int | None = None,
+    load_size: int | float | None = None,
     skip_bad: bool = False,
 ) -> Images:
     """Loads a data set: every picture decoded once to uint8, in memory, or on disk where memory is too small.
@@ -43,7 +43,7 @@ def load(
             if all its pictures are square and equal and that is an allowed size, else 64; 24 for `digits`.
         split: "train" or "test".
         load_size: side to which pictures are decoded, `image_size` or more; each step then takes a random crop of
-            `image_size`. Where none is given, `image_size`.
+            `image_size`. A float is a share of the image size, from 1.0. Where none is given, `image_size`.
         skip_bad: go on without images that cannot be read.
 
     Returns:
@@ -53,24 +53,26 @@ def load(
         InputError: the name is unknown, the files are missing, empty, damaged or of a wrong kind, or a size is not
             allowed. The message is one line that says what to do.
     """
-    _check_sizes(image_size, load_size)
-    if split not in SPLITS:
-        raise InputError(f"--split {split}: expected one of {', '.join(SPLITS)}")
-    source = _open(name, split)
+    check(image_size, split, load_size)
+    source = open_source(name, split)
 
     from pipelines.build import build
 
     return build(source, image_size, load_size, skip_bad)
 
 
-def _check_sizes(image_size: int | None, load_size: int | None) -> None:
+def check(image_size: int | None, split: str, load_size: int | float | None) -> None:
+    """Raises InputError for a size or split that no data set has."""
+    if split not in SPLITS:
+        raise InputError(f"--split {split}: expected one of {', '.join(SPLITS)}")
     if image_size is not None and image_size not in IMAGE_SIZES:
         raise InputError(f"--image-size {image_size}: expected a multiple of 4 from 8 to 256")
-    if load_size is not None and load_size < (image_size or IMAGE_SIZES[0]):
+    if isinstance(load_size, int) and load_size < (image_size or IMAGE_SIZES[0]):
         raise InputError(f"--load-size {load_size}: expected the image size ({image_size or 'from 8 on'}) or more")
 
 
-def _open(name: str, split: str) -> Source:
+def open_source(name: str, split: str) -> Source:
+    """Opens a data set, the pictures of which are not decoded yet; arguments and errors are those of `load`."""
     if name == "digits":
         from pipelines import digits
 

@@ -51,12 +51,14 @@ class Disk:
     Args:
         shape: of all rows; there may be fewer in the end.
         key: what `find` will ask for.
+        sets: that are to find room together.
 
     Raises:
         InputError: the cache folder cannot be written or has no room.
     """
 
-    def __init__(self, shape: tuple[int, ...], key: str):
+    def __init__(self, shape: tuple[int, ...], key: str, sets: int = 1):
+        needed = sets * math.prod(shape)
         self._row_shape = shape[1:]
         self._count = 0
         self._place = _cache() / key
@@ -67,10 +69,10 @@ class Disk:
         except OSError as error:
             raise InputError(f"KGAN_CACHE {_cache()}: cannot be written ({error.strerror}); name another") from error
         self._file = (self._folder / "images.npy").open("wb")
-        if free < math.prod(shape):
+        if free < needed:
             self.discard()
             raise InputError(
-                f"KGAN_CACHE {_cache()}: {math.prod(shape) / 1e9:.1f} GB of decoded images fit neither into memory "
+                f"KGAN_CACHE {_cache()}: {needed / 1e9:.1f} GB of decoded images fit neither into memory "
                 f"nor into the {free / 1e9:.1f} GB free there; name another folder or a smaller --image-size"
             )
         self._write_header(shape[0])
@@ -103,10 +105,10 @@ class Disk:
         np.lib.format.write_array_header_1_0(self._file, header)
 
 
-def create(shape: tuple[int, ...], key: str) -> Memory | Disk:
-    """Makes room for uint8 rows of this shape."""
-    fits = math.prod(shape) < MEMORY_SHARE * psutil.virtual_memory().available
-    return Memory(shape) if fits else Disk(shape, key)
+def create(shape: tuple[int, ...], key: str, sets: int = 1) -> Memory | Disk:
+    """Makes room for uint8 rows of this shape, as one of so many sets that are used together."""
+    fits = math.prod(shape) < MEMORY_SHARE / sets * psutil.virtual_memory().available
+    return Memory(shape) if fits else Disk(shape, key, sets)
 
 
 def find(key: str) -> Stored | None:

@@ -32,6 +32,18 @@ def write_image():
 
 
 @pytest.fixture
+def make(tmp_path, write_image):
+    """Makes pictures, each different; returns the folder around them."""
+
+    def make_folder(*names: str, folder: str = "set") -> pathlib.Path:
+        for index, name in enumerate(names):
+            write_image(tmp_path / folder / name, seed=index)
+        return tmp_path / folder
+
+    return make_folder
+
+
+@pytest.fixture
 def peak_of():
     """Calls a function; returns how many bytes Python and NumPy held at once meanwhile, besides those from before."""
 
@@ -62,3 +74,21 @@ def cifar10_archive(real_data) -> pathlib.Path:
     if not archive.is_file():
         pytest.skip("no cifar10/cifar10_jpg.tar.gz in ../shared/data")
     return archive
+
+
+@pytest.fixture
+def horse2zebra(real_data) -> pathlib.Path:
+    """A folder of two domains: trainA/, trainB/, testA/ and testB/."""
+    folder = real_data / "horse2zebra"
+    if not folder.is_dir():
+        pytest.skip("no horse2zebra/ in ../shared/data")
+    return folder
+
+
+@pytest.fixture
+def facades(real_data) -> pathlib.Path:
+    """A folder of pairs: trainA/ and trainB/, testA/ and testB/ of the same file names."""
+    folder = real_data / "facades"
+    if not folder.is_dir():
+        pytest.skip("no facades/ in ../shared/data")
+    return folder

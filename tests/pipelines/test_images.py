@@ -23,6 +23,11 @@ def take(dataset: tf.data.Dataset, steps: int) -> np.ndarray:
     return np.stack([batch.numpy() for batch in dataset.take(steps)])
 
 
+def test_sizes():
+    data = numbered(20, side=12)
+    assert (data.size, data.image_size, data.load_size) == (20, 8, 12)
+
+
 def test_batches_are_infinite_and_of_a_known_shape():
     dataset = numbered(20).batches(6, seed=0)
     assert dataset.element_spec == tf.TensorSpec([6, 8, 8, 1], tf.uint8)

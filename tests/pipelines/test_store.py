@@ -53,6 +53,58 @@ def test_the_next_load_decodes_nothing(folder, little_memory, monkeypatch):
     assert (second.digest, second.notes, second.image_shape) == (first.digest, first.notes, first.image_shape)
 
 
+@pytest.fixture
+def domains(tmp_path, write_image) -> pathlib.Path:
+    """Two domains of two pictures each, which are pairs."""
+    for index, name in enumerate(("trainA/1.png", "trainA/2.png", "trainB/1.png", "trainB/2.png")):
+        write_image(tmp_path / "domains" / name, size=(12, 12), seed=index)
+    return tmp_path / "domains"
+
+
+@pytest.mark.parametrize("kind", ["unpaired", "paired"])
+def test_two_domains_go_to_disk_each_for_itself_and_are_found_again(domains, cache, monkeypatch, kind):
+    in_memory = pipelines.load_pairs(kind, str(domains))
+    monkeypatch.setattr(store, "MEMORY_SHARE", 0)
+    first = pipelines.load_pairs(kind, str(domains))
+    assert len(list(cache.iterdir())) == 2
+    monkeypatch.setattr(decode, "_open", None)
+    second = pipelines.load_pairs(kind, str(domains))
+    for data in (first, second):
+        assert data.digest == in_memory.digest
+        for domain in ("a", "b"):
+            on_disk = getattr(data, domain).images
+            assert isinstance(on_disk, np.memmap)
+            np.testing.assert_array_equal(on_disk, getattr(in_memory, domain).images)
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_the_other_domain_decides_on_size_and_channels_too(domains, cache, write_image, little_memory):
+    for name in ("1.png", "2.png"):
+        write_image(domains / "trainB" / name, size=(12, 12), mode="L")
+        write_image(domains / "trainA" / name, size=(12, 12), mode="L")
+    assert pipelines.load_pairs("unpaired", str(domains)).a.images.shape == (2, 12, 12, 1)
+    write_image(domains / "trainB" / "2.png", size=(12, 20))
+    assert pipelines.load_pairs("unpaired", str(domains)).a.images.shape == (2, 64, 64, 3)
+
+
+@pytest.mark.parametrize("kind", ["unpaired", "paired"])
+@pytest.mark.parametrize("domain", ["trainA", "trainB"])
+def test_two_domains_of_which_one_cannot_be_read_leave_no_half(domains, cache, little_memory, kind, domain):
+    (domains / domain / "2.png").write_bytes(b"")
+    with pytest.raises(InputError):
+        pipelines.load_pairs(kind, str(domains))
+    assert not [path for path in cache.iterdir() if path.name.startswith(".")]
+    assert len(list(cache.iterdir())) <= (kind == "unpaired")  # A is whole before B is begun
+
+
+def test_two_domains_find_room_in_memory_together(domains, monkeypatch):
+    one = 2 * 12 * 12 * 3
+    monkeypatch.setattr(store.psutil, "virtual_memory", lambda: type("Memory", (), {"available": 3 * one}))
+    assert not isinstance(pipelines.load(str(domains / "trainA")).images, np.memmap)
+    for kind in ("unpaired", "paired"):
+        assert isinstance(pipelines.load_pairs(kind, str(domains)).a.images, np.memmap)
+
+
 @pytest.mark.parametrize("change", ["file", "time", "name", "class", "image_size", "load_size", "skip_bad"])
 def test_other_files_or_wishes_are_decoded_anew(folder, cache, write_image, little_memory, change):
     pipelines.load(str(folder))

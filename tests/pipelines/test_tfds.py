@@ -53,6 +53,29 @@ class KganTiny(tfds.core.GeneratorBasedBuilder):
             yield index, example
 
 
+class KganDomains(tfds.core.GeneratorBasedBuilder):
+    """A set of two domains, laid out as `cycle_gan` is."""
+
+    VERSION = tfds.core.Version("1.0.0")
+    BUILDER_CONFIGS: typing.ClassVar = [tfds.core.BuilderConfig(name="levels")]
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        features = {
+            "image": tfds.features.Image(shape=(None, None, 3)),
+            "label": tfds.features.ClassLabel(num_classes=2),
+        }
+        return tfds.core.DatasetInfo(builder=self, features=tfds.features.FeaturesDict(features))
+
+    def _split_generators(self, dl_manager):
+        counts = {"trainA": 5, "trainB": 3, "testA": 2, "testB": 1}
+        return {split: self._generate_examples(split, count) for split, count in counts.items()}
+
+    def _generate_examples(self, split: str, count: int):
+        level = {"A": 0, "B": 100}[split[-1]]
+        for index in range(count):
+            yield index, {"image": np.full((8, 8, 3), level + index, np.uint8), "label": int(level > 0)}
+
+
 @pytest.fixture(autouse=True)
 def data_dir(tmp_path, monkeypatch):
     """The empty data folder of tensorflow-datasets."""
@@ -62,8 +85,13 @@ def data_dir(tmp_path, monkeypatch):
 
 @pytest.fixture
 def no_network(monkeypatch):
-    """Connections neither succeed nor fail."""
-    monkeypatch.setattr(socket, "create_connection", lambda *args, **options: time.sleep(20))
+    """Connections do not succeed, and fail when nobody waits any more."""
+
+    def hang(*_, **__):
+        time.sleep(20)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", hang)
 
 
 def test_a_set_is_built_and_read_with_its_labels(capfd):
@@ -86,6 +114,21 @@ def test_alpha_depth_and_sizes_are_those_of_the_pictures():
     plain = pipelines.load("tfds:kgan_tiny/plain", image_size=8)
     assert plain.images.shape == (5, 8, 8, 3)
     assert plain.labels is None
+
+
+def test_a_set_of_two_domains_has_splits_of_its_own():
+    train = pipelines.load_pairs("unpaired", "tfds:kgan_domains/levels")
+    assert (train.name, train.split, train.aligned) == ("tfds:kgan_domains/levels", "train", False)
+    np.testing.assert_array_equal(np.sort(train.a.images[:, 0, 0, 0]), np.arange(5))
+    np.testing.assert_array_equal(np.sort(train.b.images[:, 0, 0, 0]), np.arange(100, 103))
+    assert (train.a.labels, train.a.class_names, train.image_shape) == (None, None, (8, 8, 3))
+    test = pipelines.load_pairs("unpaired", "tfds:kgan_domains/levels", split="test")
+    assert (test.split, test.a.size, test.b.size) == ("test", 2, 1)
+
+
+def test_a_set_of_one_domain_is_no_pair():
+    with pytest.raises(InputError, match="--data tfds:kgan_tiny/plain: has no trainA split; it has train"):
+        pipelines.load_pairs("unpaired", "tfds:kgan_tiny/plain")
 
 
 def test_a_missing_split_is_named():
@@ -139,7 +182,7 @@ def test_without_network_it_says_within_seconds_how_to_place_the_files(no_networ
 def test_only_the_files_of_the_configuration_are_asked_for(no_network, monkeypatch):
     monkeypatch.setattr(source, "_CONNECT_SECONDS", 0.1)
     with pytest.raises(InputError, match=r"put the original files horse2zebra\.zip into"):
-        pipelines.load("tfds:cycle_gan/horse2zebra")
+        pipelines.load_pairs("unpaired", "tfds:cycle_gan/horse2zebra")
 
 
 def test_sets_to_be_fetched_by_hand_say_how():
