@@ -20,3 +20,13 @@ def generator_minimax(fake_logits: tf.Tensor) -> tf.Tensor:
 def generator_non_saturating(fake_logits: tf.Tensor) -> tf.Tensor:
     """-E[log D(G(z))], to minimise over G (Goodfellow et al. 2014, end of section 3)."""
     return tf.reduce_mean(tf.nn.softplus(-fake_logits))
+
+
+def discriminator_least_squares(real_logits: tf.Tensor, fake_logits: tf.Tensor) -> tf.Tensor:
+    """E[(D(x) - 1)^2] + E[D(G(z))^2], over D (Zhu et al. 2017, section 4; twice Mao et al. 2017, eq. 9)."""
+    return tf.reduce_mean((real_logits - 1.0) ** 2) + tf.reduce_mean(fake_logits**2)
+
+
+def generator_least_squares(fake_logits: tf.Tensor) -> tf.Tensor:
+    """E[(D(G(z)) - 1)^2], over G (Zhu et al. 2017, section 4; twice Mao et al. 2017, eq. 9)."""
+    return tf.reduce_mean((fake_logits - 1.0) ** 2)

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import math
 import threading
+import typing
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
@@ -42,8 +43,9 @@ class Noise:
 
         Args:
             stream: what the numbers are for; other streams are independent.
-            step: integer, the training step (or any other index) they are for.
-            shape: `(rows, ...)`; `rows` may be a tensor, the rest are integers.
+            step: integer, the training step (or any other index) they are for; or `[rows]`, one for each row. Then
+                a row's numbers depend on no other row, and its own first axis counts as rows.
+            shape: `(rows, ...)`; integers or tensors.
             first_row: integer, the global index of the first row: a replica or a later batch gives its offset.
 
         Returns:
@@ -75,14 +77,19 @@ class Noise:
     def _bits(self, stream: str, step: tf.Tensor | int, shape: Sequence[int], first_row: tf.Tensor | int) -> tf.Tensor:
         """int32 numbers, uniform over all of their range."""
         rows, row_shape = shape[0], tuple(shape[1:])
-        size = math.prod(row_shape)
+        if tf.convert_to_tensor(step).shape.rank == 1:
+            return tf.map_fn(
+                lambda own: self._bits(stream, own, row_shape, first_row), step, fn_output_signature=tf.int32
+            )
+        size = math.prod(row_shape)  # may be a tensor
         blocks = -(-size // _BLOCK)
         moment = tf.cast(step, tf.uint64) + tf.cast(self.branch, tf.uint64) * _STEPS
-        counter = tf.stack([tf.cast(first_row, tf.uint64) * blocks, moment])
+        counter = tf.stack([tf.cast(first_row, tf.uint64) * tf.cast(blocks, tf.uint64), moment])
         bits = tf.raw_ops.StatelessRandomUniformFullIntV2(
             shape=[rows, blocks * _BLOCK], key=[self._key(stream)], counter=counter, alg=PHILOX, dtype=tf.int32
         )
-        return tf.reshape(bits if size == blocks * _BLOCK else bits[:, :size], [rows, *row_shape])
+        is_whole = isinstance(size, int) and size % _BLOCK == 0
+        return tf.reshape(bits if is_whole else bits[:, :size], [rows, *row_shape])
 
     def _key(self, stream: str) -> tf.Tensor:
         digest = hashlib.sha256(f"{self.seed}/{stream}".encode()).digest()
@@ -95,8 +102,47 @@ def scoped_bernoulli(layer: str, shape: Sequence[int], p: float) -> tf.Tensor:
     Raises:
         RuntimeError: no `Noise.scope` is open.
     """
+    noise, stream, step = _scope(layer)
+    part = getattr(_current, "window", None)
+    if part is None:
+        return noise.bernoulli(f"{stream}/{layer}", step, shape, p)
+    rows, height, width, channels = shape
+    scale = part.height // height  # the layer may stand behind some halvings
+    whole_rows = [rows, height, part.width_of_whole // scale, channels]
+    left = part.left // scale
+    return noise.bernoulli(f"{stream}/{layer}", step, whole_rows, p, part.top // scale)[:, :, left : left + width]
+
+
+class Window(typing.NamedTuple):
+    """A part of a picture: where it lies and how high it is, integers or scalar tensors, in pixels."""
+
+    top: tf.Tensor | int
+    left: tf.Tensor | int
+    height: tf.Tensor | int
+    width_of_whole: tf.Tensor | int
+
+
+@contextlib.contextmanager
+def window(part: Window) -> Iterator[None]:
+    """Inside the block layers draw for a part of a picture what they would for the whole.
+
+    For scopes with a step for each row only.
+    """
+    _current.window = part
+    try:
+        yield
+    finally:
+        _current.window = None
+
+
+def scoped_uniform(layer: str, shape: Sequence[int]) -> tf.Tensor:
+    """`Noise.uniform`, else as `scoped_bernoulli`."""
+    noise, stream, step = _scope(layer)
+    return noise.uniform(f"{stream}/{layer}", step, shape)
+
+
+def _scope(layer: str) -> tuple[Noise, str, tf.Tensor | int]:
     scope = getattr(_current, "scope", None)
     if scope is None:
         raise RuntimeError(f"layer {layer!r} draws random numbers: call its network inside `with noise.scope(...)`")
-    noise, stream, step = scope
-    return noise.bernoulli(f"{stream}/{layer}", step, shape, p)
+    return scope

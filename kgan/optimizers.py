@@ -25,6 +25,23 @@ class ExponentialDecay(keras.optimizers.schedules.LearningRateSchedule):
 
 
 @keras.saving.register_keras_serializable("kgan")
+class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """Keeps the learning rate at `initial` for `begin` updates, then lets it fall linearly to 0 at update `end`."""
+
+    def __init__(self, initial: float, begin: int, end: int):
+        self.initial = initial
+        self.begin = begin
+        self.end = end
+
+    def __call__(self, step):
+        left = (self.end - ops.cast(step, "float32")) / max(1, self.end - self.begin)
+        return self.initial * ops.clip(left, 0.0, 1.0)
+
+    def get_config(self) -> dict:
+        return {"initial": self.initial, "begin": self.begin, "end": self.end}
+
+
+@keras.saving.register_keras_serializable("kgan")
 class SGD(keras.optimizers.SGD):
     """Gradient descent whose momentum grows linearly from `momentum` to `final_momentum` over `momentum_steps`.
 

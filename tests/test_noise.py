@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgan.layers.dropout import Dropout
-from kgan.noise import Noise
+from kgan.noise import Noise, Window, window
 
 
 def philox4x32(counter: list[int], key: list[int]) -> list[int]:
@@ -72,3 +72,21 @@ def test_seeds_streams_and_steps_are_independent_and_uniform():
 def test_layers_outside_a_scope_are_told():
     with pytest.raises(RuntimeError, match="'drop' draws random numbers"):
         Dropout(0.5, name="drop")(tf.ones((2, 3)), training=True)
+
+
+def test_a_step_for_each_row():
+    """Row i is then what its step gives, its first axis being rows."""
+    steps = [4, 9, 4]
+    drawn = Noise(3).uniform("z", tf.constant(steps), (3, 5, 7))
+    for row, step in zip(drawn, steps, strict=True):
+        np.testing.assert_array_equal(row, Noise(3).uniform("z", step, (5, 7)))
+
+
+def test_a_window_draws_what_the_whole_picture_would():
+    layer, whole = Dropout(0.5, name="drop"), tf.ones((2, 12, 10, 3))
+    with Noise(0).scope("a", tf.constant([1, 2])):
+        expected = layer(whole, training=True)
+        # The layer stands behind two halvings: a pixel of it is four of the picture.
+        with window(Window(top=16, left=8, height=20, width_of_whole=40)):
+            part = layer(whole[:, 4:9, 2:8], training=True)
+    np.testing.assert_array_equal(part, expected[:, 4:9, 2:8])

@@ -16,20 +16,22 @@ class Dropout(keras.layers.Layer):
 
     Args:
         rate: in [0, 1).
+        at_test: whether it also drops at test, where dropout is the noise of a system.
     """
 
-    def __init__(self, rate: float, **kwargs):
+    def __init__(self, rate: float, at_test: bool = False, **kwargs):
         super().__init__(**kwargs)
         self.rate = rate
+        self.at_test = at_test
 
     def call(self, inputs, training: bool = False):
-        if not training or self.rate == 0.0:
+        if self.rate == 0.0 or not (training or self.at_test):
             return inputs
-        kept = noise.scoped_bernoulli(self.name, [tf.shape(inputs)[0], *inputs.shape[1:]], 1.0 - self.rate)
+        kept = noise.scoped_bernoulli(self.name, keras.ops.shape(inputs), 1.0 - self.rate)
         return tf.where(kept, inputs * (1.0 / (1.0 - self.rate)), tf.zeros((), inputs.dtype))
 
     def compute_output_shape(self, input_shape):
         return input_shape
 
     def get_config(self) -> dict:
-        return {**super().get_config(), "rate": self.rate}
+        return {**super().get_config(), "rate": self.rate, "at_test": self.at_test}

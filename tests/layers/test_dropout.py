@@ -34,3 +34,11 @@ def test_does_nothing_at_inference_and_survives_serialisation():
     assert (layer.rate, layer.name) == (0.4, "drop")
     x = tf.random.stateless_normal((3, 4), (0, 0))
     np.testing.assert_array_equal(layer(x), x)
+    np.testing.assert_array_equal(layer(x, training=False), x)
+
+
+def test_at_test_where_it_is_noise():
+    layer = keras.layers.deserialize(keras.layers.serialize(Dropout(0.5, at_test=True, name="drop")))
+    for options in ({}, {"training": False}, {"training": True}):
+        with Noise(0).scope("a", 0):
+            assert 0.3 < (layer(tf.ones((20, 50)), **options).numpy() == 0).mean() < 0.7
