@@ -92,10 +92,18 @@ class Measures(keras.callbacks.Callback):
 
 
 class Samples(keras.callbacks.Callback):
-    """Logs the model's grid before the first step, every `every` steps and after the last."""
+    """Logs the model's grids before the first step, every `every` steps and after the last.
 
-    def __init__(self, run: Run, every: int, last: int):
+    Args:
+        run: where to.
+        every: steps between two grids.
+        last: the step after which the training ends.
+        shown: what `model.grids` takes.
+    """
+
+    def __init__(self, run: Run, every: int, last: int, shown=None):
         super().__init__()
+        self.shown = shown
         self.run = run
         self.every = every
         self.last = last
@@ -110,9 +118,11 @@ class Samples(keras.callbacks.Callback):
             self._log(step)
 
     def _log(self, step: int) -> None:
-        if not self.run.has("samples", step):
-            tile = self.model.image_shape[1]
-            self.run.log_image("samples", step, images.to_pil(images.enlarge(self.model.grid(), tile)))
+        if self.run.has(self.model.grid_names[-1], step):
+            return
+        for name, grid in self.model.grids(self.shown).items():
+            if not self.run.has(name, step):
+                self.run.log_image(name, step, images.to_pil(images.enlarge(grid, self.model.image_shape[1])))
 
 
 class Saves(keras.callbacks.Callback):

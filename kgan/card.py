@@ -13,6 +13,8 @@ from kgan.variants.base import Variant
 
 ABOUT = "assets.extra/kgan.json"
 README = "README.md"
+_FILE = "photo.jpg"  # what the examples call a reader's file
+_ENCODED = "ENCODED"
 _LONGEST = 500  # characters of a request that is shown
 
 
@@ -42,7 +44,8 @@ class Card:
         Args:
             folder: of the version.
             name: of the model at the server.
-            requests: an example of the inputs of each signature, as JSON values; those that fill pages are not shown.
+            requests: an example of the inputs of each signature, as lists; files (bytes) are shown as a file of the
+                reader's, and what fills pages is not shown.
         """
         content = dataclasses.asdict(self) | {"configuration": json.loads(self.configuration.to_json())}
         (folder / ABOUT).write_text(json.dumps(content, indent=1), encoding="utf-8")
@@ -53,7 +56,7 @@ class Card:
         recipe = "\n".join(f"| `{key}` | {value} |" for key, value in sorted(self.configuration.recipe.items()))
         metrics = "\n".join(f"| {key} | {value:.6g} |" for key, value in sorted(self.metrics.items()))
         versions = ", ".join(f"{key} {value}" for key, value in sorted(self.versions.items()))
-        requests = {key: inputs for key, inputs in requests.items() if len(json.dumps(inputs)) < _LONGEST}
+        requests = {key: inputs for key, inputs in requests.items() if _files(inputs) or len(str(inputs)) < _LONGEST}
         curls = "\n".join(_curl(name, signature, inputs) for signature, inputs in requests.items())
         return _TEXT.format(
             name=name,
@@ -76,15 +79,28 @@ class Card:
         )
 
 
+def _files(inputs: dict[str, list]) -> set[str]:
+    """Names of the inputs that are files."""
+    return {key for key, values in inputs.items() if isinstance(values[0], bytes)}
+
+
 def _grpc(name: str, signature: str, inputs: dict) -> str:
-    lines = (f'request.inputs["{key}"].CopyFrom(tf.make_tensor_proto({value}))' for key, value in inputs.items())
+    shown = inputs | dict.fromkeys(_files(inputs), f'[open("{_FILE}", "rb").read()]')
+    lines = (f'request.inputs["{key}"].CopyFrom(tf.make_tensor_proto({value}))' for key, value in shown.items())
     return _GRPC.format(name=name, signature=signature, inputs="\n".join(lines))
 
 
 def _curl(name: str, signature: str, inputs: dict) -> str:
     # Columns ("inputs"), not rows ("instances"): a server's REST takes one truncation for all rows only so.
-    body = json.dumps({"signature_name": signature, "inputs": inputs})
-    return f"curl -d '{body}' http://localhost:8501/v1/models/{name}:predict"
+    files = _files(inputs)
+    shown = inputs | {key: [{"b64": _ENCODED}] for key in files}
+    body = json.dumps({"signature_name": signature, "inputs": shown}).replace(
+        _ENCODED, f"'$(base64 < {_FILE} | tr -d '\\n')'"
+    )
+    if not files:
+        return f"curl -d '{body}' http://localhost:8501/v1/models/{name}:predict"
+    # By a pipe: a file is too long for a command line.
+    return f"echo '{body}' | curl -d @- http://localhost:8501/v1/models/{name}:predict"
 
 
 def of_run(folder: pathlib.Path, model: Variant) -> Card:

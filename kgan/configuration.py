@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import pathlib
 import types
@@ -10,10 +11,10 @@ import typing
 from kgan import variants
 from kgan.errors import InputError, RunError
 from kgan.files import read_small, write_atomic
-from kgan.settings import FREE, Settings
+from kgan.settings import FREE, PLACES, Settings
 from kgan.tracking import CONFIG
 
-_NOT_DECISIVE = (*FREE, "data", "skip_bad", "experiment")  # of the data its content counts, not its place
+_NOT_DECISIVE = (*FREE, *PLACES, "skip_bad", "experiment")  # of the data its content counts, not its place
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,10 +33,14 @@ class Configuration:
 
     @property
     def digest(self) -> str:
-        """SHA-256 of all that decides what a training computes: not how long it runs and what it logs and keeps."""
+        """SHA-256 of all that decides what a training computes: not how long it runs and what it logs and keeps.
+
+        None is as if it were not there: an option that a later version adds is None in the runs of this one.
+        """
         settings = {k: v for k, v in dataclasses.asdict(self.settings).items() if k not in _NOT_DECISIVE}
         data = {"digest": self.data["digest"], "image_shape": list(self.data["image_shape"])}
-        return hashlib.sha256(_text({"settings": settings, "recipe": self.recipe, "data": data}).encode()).hexdigest()
+        decisive = {"settings": _said(settings), "recipe": _said(self.recipe), "data": data}
+        return hashlib.sha256(_text(decisive).encode()).hexdigest()
 
     def to_json(self) -> str:
         """As text that `from_json` reads."""
@@ -96,7 +101,9 @@ def _check(target: type, values: object, skip: tuple[str, ...]) -> None:
     """Raises ValueError where values are not arguments of `target`, of their types."""
     hints = typing.get_type_hints(target if dataclasses.is_dataclass(target) else target.__init__)
     hints = {name: hint for name, hint in hints.items() if name not in (*skip, "return")}
-    if not isinstance(values, dict) or set(values) != set(hints):
+    arguments = inspect.signature(target).parameters
+    required = {name for name in hints if arguments[name].default is not None}
+    if not isinstance(values, dict) or not required <= set(values) <= set(hints):
         raise ValueError(f"{target.__name__} takes {', '.join(sorted(hints))}")
     for name, value in values.items():
         if not _fits(value, hints[name]):
@@ -111,6 +118,10 @@ def _fits(value: object, hint: object) -> bool:
     if type(value) is int and abs(value) >= 2**63:
         return False
     return type(value) is hint or (hint is float and type(value) is int)
+
+
+def _said(values: dict[str, object]) -> dict[str, object]:
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _text(content: dict) -> str:

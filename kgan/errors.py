@@ -40,8 +40,10 @@ def require_share(**arguments: float) -> None:
             raise InputError(f"{name}: got {value}, expected at least 0 and below 1")
 
 
-def require_choice(name: str, value: str, choices: Iterable[str]) -> None:
+def require_choice(name: str, value: str | int, choices: Iterable[str | int]) -> None:
     """Raises InputError where the argument `name` is none of the choices."""
     choices = list(choices)
     if value not in choices:
-        raise InputError(f"{name}: got {value!r}, expected one of {choices}.{near_misses(str(value), choices)}")
+        raise InputError(
+            f"{name}: got {value!r}, expected one of {choices}.{near_misses(str(value), map(str, choices))}"
+        )

@@ -37,9 +37,12 @@ def generate(
         truncation: share of the prior's range to draw latents from, above 0 and up to 1.
     """
     options.load_tensorflow()
-    from kgan import images
+    from kgan import images, served
+    from kgan.latent import Latent
 
-    source = _open(run, model, checkpoint)
+    source = served.open_source(run, model, checkpoint)
+    if not isinstance(source, Latent):
+        raise InputError(f"--run, --model: {run or model} translates pictures; use kgan.translate")
     pictures = source.generate(num, seed, truncation)
     folder = pathlib.Path(output)
     tile = source.image_shape[1]
@@ -55,18 +58,6 @@ def generate(
     except OSError as error:
         raise InputError(f"--output: {output} cannot be written ({error.strerror})") from None
     print(f"{num} images in {folder}")
-
-
-def _open(run: str | None, model: str | None, checkpoint: str | None):
-    from kgan import served, state, tracking
-
-    if (run is None) == (model is None):
-        raise InputError("--run, --model: expected one of the two")
-    if run is not None:
-        return state.load_model(tracking.find_run(run), checkpoint or "last")
-    if checkpoint is not None:
-        raise InputError(f"--checkpoint: got {checkpoint!r} with --model, which has one step only")
-    return served.load(model)
 
 
 command = options.command_from("generate", generate)

@@ -43,6 +43,50 @@ def seeds(seed: tf.Tensor, truncation: tf.Tensor, largest: float) -> tf.Tensor:
         return tf.identity(seed), tf.broadcast_to(truncation, [count])
 
 
+def row_seeds(seed: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
+    """Lets through seeds from 0, `[rows]` or `[1]` for all.
+
+    Returns:
+        A seed `[rows]` for each.
+    """
+    seed = _as_it_comes("seed", seed, "[n] or [1]", 1)
+    count = tf.shape(seed)[0]
+    checks = [
+        _check((count == 1) | (count == rows), "seed: expected one, or one for each image"),
+        _check(tf.reduce_all(seed >= 0), "seed: expected 0 or more"),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.broadcast_to(seed, [rows])
+
+
+def pictures(name: str, values: tf.Tensor, channels: int, smallest: int) -> tf.Tensor:
+    """Lets through uint8 `[n, height, width, channels]` with n above 0 and sides of at least `smallest`.
+
+    Returns:
+        The values, `[n, height, width, channels]`.
+    """
+    values = _as_it_comes(name, values, f"[n, height, width, {channels}]", 4)
+    shape = tf.shape(values)
+    checks = [
+        _check(shape[0] > 0, f"{name}: the batch is empty"),
+        _check(shape[3] == channels, f"{name}: expected {channels} channels, got the shape", shape),
+        _check(
+            tf.reduce_min(shape[1:3]) >= smallest,
+            f"{name}: expected at least {smallest}x{smallest} pixels, got the shape",
+            shape,
+        ),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.ensure_shape(tf.identity(values), [None, None, None, channels])
+
+
+def strings(name: str, values: tf.Tensor) -> tf.Tensor:
+    """Lets through strings `[n]` with n above 0."""
+    values = _as_it_comes(name, values, "[n]", 1)
+    with tf.control_dependencies([_check(tf.shape(values)[0] > 0, f"{name}: the batch is empty")]):
+        return tf.identity(values)
+
+
 def _as_it_comes(name: str, values: tf.Tensor, expected: str, rank: int) -> tf.Tensor:
     """Forgets the declared shape: a check of what is known to be true would be left out of the graph.
 

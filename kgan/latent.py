@@ -73,6 +73,12 @@ class Latent:
             self._generate_batch = tf.function(lambda z: images.to_uint8(self.generator(z, training=False)))
         return in_batches(self._generate_batch, latents)
 
+    grid_names = ("samples",)
+
+    def grids(self, shown: None = None) -> dict[str, np.ndarray]:
+        """What a training shows of its progress, by `grid_names`: uint8 pictures."""
+        return {"samples": self.grid()}
+
     def grid(self) -> np.ndarray:
         """64 images from latents that are always the same, as one uint8 picture."""
         return images.grid(self.generate(64, seed=self.seed))

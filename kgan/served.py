@@ -2,12 +2,15 @@
 
 import pathlib
 import re
+from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
 
-from kgan import card, state
+from kgan import card, state, tracking
 from kgan.errors import InputError
 from kgan.latent import Latent
+from kgan.translation import Translation
 
 
 class ServedLatent(Latent):
@@ -25,7 +28,42 @@ class ServedLatent(Latent):
         self.generator = lambda z, training: loaded.signatures["serving_default"](z=z)["images"]
 
 
-def load(place: str) -> ServedLatent:
+class ServedTranslation(Translation):
+    """The generators of an exported model; arguments as for `ServedLatent`."""
+
+    def __init__(self, loaded, like: Translation):
+        self._loaded = loaded
+        self.image_shape = like.image_shape
+        self.bytes_per_pixel = like.bytes_per_pixel
+        self.draws = like.draws
+        self.reach = 0  # what lies inside the generator cannot be reached: no tiles
+        self._names = tuple(like.directions)
+
+    @property
+    def directions(self) -> dict[str, Callable]:
+        return {name: self._loaded.signatures[name] for name in self._names}
+
+    def translate(self, pictures: np.ndarray, direction: str, seed: int = 0) -> np.ndarray:
+        seeds = {"seed": tf.constant([seed])} if self.draws else {}
+        return self.directions[direction](images=tf.constant(pictures), **seeds)["images"].numpy()
+
+
+def open_source(run: str | None, model: str | None, checkpoint: str | None) -> Latent | Translation:
+    """The model of a run, or an exported one: what the options of a command say.
+
+    Raises:
+        InputError: not one of the two is given, or it cannot be used.
+    """
+    if (run is None) == (model is None):
+        raise InputError("--run, --model: expected one of the two")
+    if run is not None:
+        return state.load_model(tracking.find_run(run), checkpoint or "last")
+    if checkpoint is not None:
+        raise InputError(f"--checkpoint: got {checkpoint!r} with --model, which has one step only")
+    return load(model)
+
+
+def load(place: str) -> ServedLatent | ServedTranslation:
     """Opens an exported model.
 
     A SavedModel is a program: one from somebody who is not trusted may read and write files.
@@ -37,14 +75,12 @@ def load(place: str) -> ServedLatent:
         InputError: it is no export of this program, or is damaged.
     """
     folder = _version(pathlib.Path(place))
-    model = state.sketch(card.read(folder).configuration)
-    if not isinstance(model, Latent):
-        raise InputError(f"--model: {folder} is of {type(model).__name__}, which makes no images of latents")
+    like = state.sketch(card.read(folder).configuration)
     try:
         loaded = tf.saved_model.load(str(folder))
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise InputError(f"--model: {folder} cannot be loaded ({str(error).splitlines()[0]})") from None
-    return ServedLatent(loaded, model)
+    return (ServedLatent if isinstance(like, Latent) else ServedTranslation)(loaded, like)
 
 
 def _version(place: pathlib.Path) -> pathlib.Path:

@@ -58,7 +58,7 @@ def export(model: Variant, place: pathlib.Path, about: card.Card, xla: bool = Fa
         cases = _cases(model, signatures)
         (folder / "assets.extra").mkdir()
         _write_warm_up(folder / "assets.extra" / _WARM_UP, place.name, model)
-        about.write(folder, place.name, _as_json(model.serving_examples(1)))
+        about.write(folder, place.name, _as_lists(model.serving_examples(1)))
         seconds = verification.verify(folder, cases)
         _write_server_files(place)
         return Exported(_rename(folder, place), len(cases), seconds)
@@ -129,7 +129,7 @@ def _cases(model: Variant, signatures: dict[str, Callable]) -> list[verification
     return cases + [verification.Case(name, inputs, {}, reason) for name, inputs, reason in model.serving_refusals()]
 
 
-def _as_json(examples: dict[str, dict]) -> dict[str, dict]:
+def _as_lists(examples: dict[str, dict]) -> dict[str, dict]:
     return {name: {key: value.tolist() for key, value in inputs.items()} for name, inputs in examples.items()}
 
 

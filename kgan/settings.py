@@ -5,6 +5,7 @@ from typing import Literal
 
 # What may change when a run is resumed: none of it decides what a step computes.
 FREE = ("steps", "sample_every", "log_every", "checkpoint_every", "keep", "on_nonfinite", "tracking_uri")
+PLACES = ("data", "data_a", "data_b")  # where the data are: may change too, while they are the same data
 
 
 @dataclasses.dataclass(frozen=True)
@@ -13,14 +14,20 @@ class Settings:
 
     Args:
         variant: the system to train.
-        data: digits, mnist, fashion_mnist, cifar10, tfds:NAME[/CONFIG], or the path of a folder, .npz or .tar(.gz).
+        data: digits, photos, mnist, fashion_mnist, cifar10, tfds:NAME[/CONFIG], or the path of a folder, .npz or
+            .tar(.gz); where none is given, what comes with the program: digits, or photos for systems that translate.
+        data_a: instead of --data, for systems that translate: the folder or archive of domain A ...
+        data_b: ... and that of domain B.
         steps: train steps in all (one: k discriminator updates and a generator update); the recipe's where none is
             given.
         batch_size: images of one update; the recipe's where none is given.
         seed: of everything random: initial weights, latents, dropout, the order of the data.
         image_size: side of the images, a multiple of 4 from 8 to 256; the data set's own where none is given.
-        load_size: side to which pictures are resized before a random crop to --image-size; no crop where not given.
-        flip: mirror each picture left to right with probability 1/2.
+        load_size: side to which pictures are resized before a random crop to --image-size; where none is given the
+            recipe's share more (translation: 286/256), or no crop.
+        flip: mirror each picture left to right with probability 1/2; the recipe's choice where not said.
+        augment: further random changes by keras-cv, comma-separated, as color,cutout; a resumed run repeats the rest
+            bit for bit, but not these.
         skip_bad: train without pictures that cannot be read instead of refusing.
         sample_every: steps between two grids of samples.
         log_every: steps over which measures are averaged and logged.
@@ -35,13 +42,16 @@ class Settings:
     """
 
     variant: str = "dcgan"
-    data: str = "digits"
+    data: str | None = None
+    data_a: str | None = None
+    data_b: str | None = None
     steps: int | None = None
     batch_size: int | None = None
     seed: int = 0
     image_size: int | None = None
     load_size: int | None = None
-    flip: bool = False
+    flip: bool | None = None
+    augment: str | None = None
     skip_bad: bool = False
     sample_every: int = 500
     log_every: int = 50

@@ -1,6 +1,7 @@
 """The whole state of a training as arrays, and the model that a run's folder describes."""
 
 import contextlib
+import dataclasses
 import json
 import math
 import pathlib
@@ -104,7 +105,9 @@ def restore_newest(model: Variant, folder: pathlib.Path, config: Configuration) 
 
 
 def load_model(folder: pathlib.Path, checkpoint: str = "last") -> Variant:
-    """Makes the model of a run, with the weights of a checkpoint.
+    """Makes the model of a run, with the weights of a checkpoint, to be used: it computes in float32.
+
+    A run may have trained in bfloat16, but pictures made so would be off by several levels.
 
     Args:
         folder: of the run.
@@ -116,7 +119,7 @@ def load_model(folder: pathlib.Path, checkpoint: str = "last") -> Variant:
     config = configuration.load(folder)
     place = find(folder, checkpoint)
     _check(place, config, shapes_of(config))  # and with it the memory: the file is as large as the model
-    model = _construct(config)
+    model = _construct(dataclasses.replace(config, settings=dataclasses.replace(config.settings, precision="float32")))
     arrays = checkpoints.read(place).arrays
     for name, variable in _weights(model).items():
         variable.assign(arrays[name])

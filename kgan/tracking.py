@@ -82,6 +82,11 @@ class Run:
         """
         return step <= self._logged.get(what, -1)
 
+    @property
+    def pictures(self) -> list[pathlib.Path]:
+        """The folders of the pictures that were logged."""
+        return [self.folder / what for what in self._logged if (self.folder / what).is_dir()]
+
     def log_params(self, params: dict) -> None:
         self._say(kind="params", values={name: str(value) for name, value in params.items()})
 

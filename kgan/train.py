@@ -15,7 +15,9 @@ def command(variant: str | None) -> click.Command:
     """The command with the options of a variant's recipe; without them, and light, where none is named."""
     parameters = options.from_signature(Settings)
     listed = "\n".join(f"  {name:<14} {variants.summary(name)}" for name in variants.names())
-    sets = "\n".join(f"  {name:<14} {text}" for name, text in pipelines.SOURCES.items())
+    kind = "images" if variant is None else variants.load(variant).data
+    sources = pipelines.SOURCES if kind == "images" else pipelines.PAIR_SOURCES[kind]
+    sets = "\n".join(f"  {name:<14} {text}" for name, text in sources.items())
     epilog = f"\b\nvariants (--variant NAME --help lists the options of its recipe):\n{listed}\n\n\b\ndata:\n{sets}"
     if variant is not None:
         skip = (*variants.NOT_IN_RECIPE, variants.TOTAL_STEPS)
@@ -29,7 +31,7 @@ def command(variant: str | None) -> click.Command:
 
 @click.pass_context
 def _train(context: click.Context, **_: object) -> None:
-    from kgan import training
+    from kgan import configuration, training
 
     given = options.given(context)
     given.pop("config", None)
@@ -40,10 +42,13 @@ def _train(context: click.Context, **_: object) -> None:
     else:
         run = training.resume(resumed, given)
     uv = "uv run " if "UV" in os.environ else ""
-    print(f"\npictures: {run.folder / 'samples'}")
+    print("\npictures:", *run.pictures)
     server = run.tracking_uri.startswith("http")
     print(f"open the run: {run.tracking_uri if server else f'{uv}mlflow ui --backend-store-uri {run.tracking_uri}'}")
-    print(f"generate more: {uv}python -m kgan.generate --run {run.id} --num 16 --grid --output generated")
+    if variants.load(configuration.load(run.folder).settings.variant).data == "images":
+        print(f"generate more: {uv}python -m kgan.generate --run {run.id} --num 16 --grid --output generated")
+    else:
+        print(f"translate: {uv}python -m kgan.translate --run {run.id} --input PICTURES --output translated")
     print(f"run {run.id}")
 
 

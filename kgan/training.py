@@ -6,6 +6,7 @@ import json
 import pathlib
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 import pipelines
@@ -15,9 +16,14 @@ from kgan.configuration import Configuration
 from kgan.errors import InputError
 from kgan.interrupts import Interrupts
 from kgan.journal import Journal
-from kgan.settings import FREE, Settings
+from kgan.settings import FREE, PLACES, Settings
 from kgan.variants.base import Variant
 from pipelines.images import Images
+from pipelines.pairs import Pairs
+
+Data = Images | Pairs
+_DEFAULT_DATA = {"images": "digits", "unpaired": "photos", "paired": "photos"}  # by what a variant trains on
+_SHOWN = 4  # images of each domain in the grids of systems that translate
 
 
 def train(settings: Settings, recipe: dict[str, object]) -> tracking.Run:
@@ -96,19 +102,22 @@ def resume(name: str, changes: dict[str, object]) -> tracking.Run:
     return run
 
 
-def resolve(settings: Settings, recipe: dict[str, object], data: Images) -> Configuration:
+def resolve(settings: Settings, recipe: dict[str, object], data: Data) -> Configuration:
     """Fills in what was not given: nothing is "auto" afterwards, nor None where there is something to fill in."""
     variant = variants.load(settings.variant)
     small = variant.small if data.small else {}
-    defaults = {"steps": variant.steps, "batch_size": variant.batch_size, **small}
+    defaults = {"batch_size": variant.batch_size, **small}
+    batch_size = defaults["batch_size"] if settings.batch_size is None else settings.batch_size
+    defaults = {"steps": variant.steps or variant.epochs * -(-data.size // max(1, batch_size)), **defaults}
     gpu = bool(tf.config.list_physical_devices("GPU"))
     auto = {"precision": "float32", "jit": "on" if gpu else "off"}
     settings = dataclasses.replace(
         settings,
         steps=defaults["steps"] if settings.steps is None else settings.steps,
-        batch_size=defaults["batch_size"] if settings.batch_size is None else settings.batch_size,
+        batch_size=batch_size,
         image_size=data.image_shape[0],
-        load_size=data.images.shape[1],
+        load_size=data.load_size,
+        flip=variant.flip if settings.flip is None else settings.flip,
         precision=auto["precision"] if settings.precision == "auto" else settings.precision,
         jit=auto["jit"] if settings.jit == "auto" else settings.jit,
         tracking_uri=settings.tracking_uri or tracking.default_tracking_uri(),
@@ -122,7 +131,7 @@ def resolve(settings: Settings, recipe: dict[str, object], data: Images) -> Conf
     if small:
         resolved = {**dataclasses.asdict(settings), **recipe}
         print(f"small preset of {data.name}:", ", ".join(f"{k} {resolved[k]}" for k in ("image_size", *small)))
-    about = {"name": data.name, "split": data.split, "size": len(data.images), "digest": data.digest}
+    about = {"name": data.name, "split": data.split, "size": data.size, "digest": data.digest}
     about |= {"image_shape": data.image_shape, "class_names": data.class_names}
     return Configuration(settings, recipe, about)
 
@@ -139,14 +148,14 @@ def change(recorded: Configuration, changes: dict[str, object]) -> Configuration
     """
     changes = {name: value for name, value in changes.items() if value not in (None, "auto", "")}
     known = {**dataclasses.asdict(recorded.settings), **recorded.recipe}
-    fixed = {name for name in changes if name not in (*FREE, "data") and changes[name] != known.get(name)}
+    fixed = {name for name in changes if name not in (*FREE, *PLACES) and changes[name] != known.get(name)}
     if variants.TOTAL_STEPS in recorded.recipe and changes.get("steps", known["steps"]) != known["steps"]:
         fixed.add("steps")  # a schedule falls over the steps that the run was started with
     if fixed:
         shown = ", ".join(f"--{n.replace('_', '-')} {changes[n]} (the run has {known.get(n)})" for n in sorted(fixed))
         allowed = ", ".join(f"--{name.replace('_', '-')}" for name in FREE if name not in fixed)
         raise InputError(f"--resume: got {shown}; of a run only {allowed} can change")
-    settings = dataclasses.replace(recorded.settings, **{n: v for n, v in changes.items() if n in (*FREE, "data")})
+    settings = dataclasses.replace(recorded.settings, **{n: v for n, v in changes.items() if n in (*FREE, *PLACES)})
     _check(settings)
     return dataclasses.replace(recorded, settings=settings)
 
@@ -159,11 +168,42 @@ def _check(settings: Settings) -> None:
         raise InputError(f"--seed: got {settings.seed}, expected 0 to {2**32 - 1}")
 
 
-def _load(settings: Settings) -> Images:
-    data = pipelines.load(settings.data, settings.image_size, load_size=settings.load_size, skip_bad=settings.skip_bad)
+def _load(settings: Settings) -> Data:
+    data = _open(settings, "train", settings.load_size)
     for note in data.notes:
         print(f"{data.name}: {note}")
     return data
+
+
+def _open(settings: Settings, split: str, load_size: int | float | None) -> Data:
+    variant = variants.load(settings.variant)
+    kind = variant.data
+    how = {"image_size": settings.image_size, "split": split, "skip_bad": settings.skip_bad}
+    how["load_size"] = load_size or variant.load_scale
+    in_two = settings.data_a is not None or settings.data_b is not None
+    place = settings.data or (None if in_two else _DEFAULT_DATA[kind])
+    if kind != "images":
+        return pipelines.load_pairs(kind, place, settings.data_a, settings.data_b, **how)
+    if in_two:
+        raise InputError(f"--data-a, --data-b: {settings.variant} trains on one set of images; expected --data")
+    return pipelines.load(place, **how)
+
+
+def _shown(config: Configuration, data: Data) -> tuple[np.ndarray, np.ndarray] | None:
+    """Images of both domains for the grids of a system that translates: of the test split where there is one."""
+    if not isinstance(data, Pairs):
+        return None
+    settings = dataclasses.replace(config.settings, skip_bad=True)
+    try:
+        data = _open(settings, "test", 1.0)
+    except InputError:
+        data = _open(settings, "train", 1.0)
+    return _spread(data.a.images), _spread(data.b.images)
+
+
+def _spread(images: np.ndarray) -> np.ndarray:
+    """Some images from all over a set: neighbours are often alike."""
+    return images[np.linspace(0, len(images) - 1, min(_SHOWN, len(images))).astype(int)]
 
 
 def _compiled(config: Configuration) -> Variant:
@@ -173,9 +213,10 @@ def _compiled(config: Configuration) -> Variant:
     return model
 
 
-def _batches(config: Configuration, model: Variant, data: Images, first_step: int) -> tf.data.Dataset:
+def _batches(config: Configuration, model: Variant, data: Data, first_step: int) -> tf.data.Dataset:
     rows = config.settings.batch_size * model.rounds_per_step
-    return data.batches(rows, config.settings.seed, first_step, flip=config.settings.flip)
+    augment = tuple(config.settings.augment.split(",")) if config.settings.augment else ()
+    return data.batches(rows, config.settings.seed, first_step, flip=config.settings.flip, augment=augment)
 
 
 def _repair_others(tracking_uri: str) -> None:
@@ -199,22 +240,23 @@ def _check_rest(folder: pathlib.Path, step: int, steps: int) -> None:
         raise InputError(f"--steps: the run {folder.name} has done {step} steps; got {steps}, expected more")
 
 
-def _describe(run: tracking.Run, config: Configuration, data: Images) -> None:
+def _describe(run: tracking.Run, config: Configuration, data: Data) -> None:
     """Tells the tracker everything the run depends on."""
     print(
-        f"{config.settings.variant} on {data.name}: {len(data.images)} images of "
+        f"{config.settings.variant} on {data.name}: {data.size} images of "
         f"{'x'.join(map(str, data.image_shape))}, {config.settings.steps} steps of {config.settings.batch_size}, "
         f"{config.settings.precision}, on {'GPU' if tf.config.list_physical_devices('GPU') else 'CPU'}"
     )
     run.log_artifact(tracking.CONFIG)
-    extra = {"data_size": len(data.images), "data_digest": data.digest}
+    extra = {"data_size": data.size, "data_digest": data.digest}
     if not run.has("params"):  # killed right after it said so: a tracker takes them once
-        run.log_params({**dataclasses.asdict(config.settings), **config.recipe, **extra})
+        known = {**dataclasses.asdict(config.settings), **config.recipe, **extra}
+        run.log_params({name: value for name, value in known.items() if value is not None})
     run.log_tags(environment.describe())
-    run.log_data(data.name, data.digest, {"num_images": len(data.images), "image_shape": data.image_shape})
+    run.log_data(data.name, data.digest, {"num_images": data.size, "image_shape": data.image_shape})
 
 
-def _fit(run: tracking.Run, config: Configuration, model: Variant, data: Images, interrupts: Interrupts) -> None:
+def _fit(run: tracking.Run, config: Configuration, model: Variant, data: Data, interrupts: Interrupts) -> None:
     """Trains from the model's step to the last, saving on the way."""
     settings = config.settings
 
@@ -229,7 +271,7 @@ def _fit(run: tracking.Run, config: Configuration, model: Variant, data: Images,
     callbacks = [
         Finite(),
         Measures(run, settings.log_every, settings.steps, rows, progress.show),
-        Samples(run, settings.sample_every, settings.steps),
+        Samples(run, settings.sample_every, settings.steps, _shown(config, data)),
         progress,
         Saves(save, settings.checkpoint_every, settings.steps, interrupts),
     ]

@@ -27,7 +27,11 @@ from kgan.journal import Journal
 REPOSITORY = pathlib.Path(__file__).parents[1]
 KILLS_PER_RUN = 8
 OPTIONS = ["--steps", "400", "--checkpoint-every", "5", "--log-every", "3", "--sample-every", "40"]
-OPTIONS += ["--width", "16", "--batch-size", "100"]  # 18 steps are an epoch of the digits
+OWN = {
+    "images": ["--width", "16", "--batch-size", "100"],  # 18 steps are an epoch of the digits
+    "paired": ["--width", "4", "--batch-size", "3", "--image-size", "24"],
+    "unpaired": ["--width", "4", "--batch-size", "3", "--image-size", "24", "--blocks", "1", "--pool", "8"],
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,11 +56,16 @@ def run_in(folder: pathlib.Path) -> pathlib.Path | None:
     return next((path.parent for path in (folder / "mlruns").glob("*/config.json")), None)
 
 
+def own(variant: str) -> list[str]:
+    """The options of a small model of a variant."""
+    return OWN[variants.load(variant).data]
+
+
 def next_command(folder: pathlib.Path, variant: str) -> list[str]:
     """What a person would do now: start the training, resume it, or tell the tracker that it has finished."""
     run = run_in(folder)
     if run is None:
-        return ["kgan.train", "--variant", variant, *OPTIONS]
+        return ["kgan.train", "--variant", variant, *OPTIONS, *own(variant)]
     finished = Journal(run).status == "FINISHED"
     return ["kgan.sync", "--run", run.name] if finished else ["kgan.train", "--resume", "latest"]
 
@@ -77,7 +86,7 @@ def outcome(folder: pathlib.Path) -> Outcome:
 def undisturbed(folder: pathlib.Path, variant: str) -> tuple[Outcome, float]:
     """The outcome of a training that nobody kills, and its seconds."""
     begun = time.monotonic()
-    code = start(folder, "kgan.train", "--variant", variant, *OPTIONS).wait()
+    code = start(folder, "kgan.train", "--variant", variant, *OPTIONS, *own(variant)).wait()
     if code:
         raise SystemExit(f"the undisturbed training of {variant} failed: {(folder / 'stderr').read_text()}")
     return outcome(folder), time.monotonic() - begun

@@ -17,7 +17,7 @@ def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)
 
 
-@pytest.mark.parametrize("command", ["train", "generate", "sync", "export"])
+@pytest.mark.parametrize("command", ["train", "generate", "translate", "sync", "export"])
 def test_help_needs_no_tensorflow(command, tmp_path):
     for heavy in ("tensorflow", "keras", "mlflow", "numpy", "sklearn"):  # importing one of these would fail
         (tmp_path / f"{heavy}.py").write_text("raise ImportError('heavy')")
@@ -41,7 +41,7 @@ def test_help_of_a_variant_lists_its_recipe():
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--variant", "dcgn"], "--variant: got 'dcgn', expected one of dcgan, gan. Did you mean 'dcgan'"),
+        (["--variant", "dcgn"], "got 'dcgn', expected one of cyclegan, dcgan, gan, pix2pix. Did you mean 'dcgan'"),
         (["--data", "digts"], "Did you mean 'digits'?"),
         (["--wdith", "3"], "--width"),
         (["--steps", "many"], "Invalid value for '--steps': 'many' is not a valid integer"),

@@ -6,7 +6,7 @@ import pytest
 from kgan import configuration
 from kgan.configuration import Configuration
 from kgan.errors import InputError
-from kgan.settings import FREE, Settings
+from kgan.settings import FREE, PLACES, Settings
 
 RECIPE = {"latent_dim": 3, "width": 2, "learning_rate": 0.0002, "beta_1": 0.5, "update": "alternating"}
 DATA = {"name": "digits", "digest": "sha256:ab", "image_shape": [16, 16, 1], "class_names": ["0", "ü"]}
@@ -37,11 +37,21 @@ def test_it_comes_back(tmp_path):
 def test_the_digest_is_of_what_decides_the_figures():
     for name in Settings.__dataclass_fields__:
         other = dataclasses.replace(CONFIG, settings=dataclasses.replace(CONFIG.settings, **{name: "other"}))
-        free = name in FREE or name in ("data", "skip_bad", "experiment")
+        free = name in FREE or name in (*PLACES, "skip_bad", "experiment")
         assert (other.digest == CONFIG.digest) == free, name
     assert dataclasses.replace(CONFIG, recipe={**RECIPE, "width": 3}).digest != CONFIG.digest
     assert dataclasses.replace(CONFIG, data={**DATA, "digest": "sha256:cd"}).digest != CONFIG.digest
     assert dataclasses.replace(CONFIG, data={**DATA, "image_shape": (16, 16, 1), "name": "x"}).digest == CONFIG.digest
+
+
+def test_an_option_of_a_later_version_is_not_missed():
+    content = json.loads(CONFIG.to_json())
+    assert content["settings"]["augment"] is None
+    del content["settings"]["augment"]
+    assert configuration.from_json(json.dumps(content)) == CONFIG
+    del content["settings"]["seed"]
+    with pytest.raises(ValueError, match="Settings takes"):
+        configuration.from_json(json.dumps(content))
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,12 @@ import time
 
 import pytest
 
-from kgan import checkpoints, training, variants
+from kgan import checkpoints, train, training, variants
 from kgan.journal import Journal
-from kgan.settings import Settings
 from tests import crash
 
 # A checkpoint at each step: most of the time is spent writing, and even the fastest variant does not end too soon.
-SETTINGS = {"steps": 200, "checkpoint_every": 1, "log_every": 3, "sample_every": 40, "batch_size": 100}
+SETTINGS = {"steps": 100, "checkpoint_every": 1, "log_every": 3, "sample_every": 40}
 OPTIONS = [word for name, value in SETTINGS.items() for word in (f"--{name.replace('_', '-')}", str(value))]
 
 
@@ -44,13 +43,13 @@ def test_a_killed_process_loses_nothing(workplace, tmp_path_factory, monkeypatch
     killed = tmp_path_factory.mktemp("killed")
     (killed / "mlruns").mkdir()
     (killed / "mlruns" / "mlflow.db").write_bytes((workplace / "mlruns" / "mlflow.db").read_bytes())
-    process = crash.start(killed, "kgan.train", "--variant", variant, "--width", "8", *OPTIONS)
+    process = crash.start(killed, "kgan.train", "--variant", variant, *crash.own(variant), *OPTIONS)
     wait_until(process, lambda: begun(killed, 10))
     assert goes_on(process, random.uniform(0, 0.2))  # the moment: anywhere between two checkpoints
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert Journal(crash.run_in(killed)).status is None
-    training.train(Settings(variant=variant, **SETTINGS), {"width": 8})
+    train.main(["--variant", variant, *crash.own(variant), *OPTIONS])
     monkeypatch.chdir(killed)
     training.resume("latest", {})
     assert crash.outcome(killed) == crash.outcome(workplace)

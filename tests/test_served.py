@@ -8,10 +8,13 @@ import pytest
 
 from kgan import card, export, generate, served, state, training, variants
 from kgan.errors import InputError
-from kgan.settings import Settings
+from kgan.latent import Latent
+from tests import tiny
+
+LATENT = [name for name in variants.names() if issubclass(variants.load(name), Latent)]
 
 
-@pytest.fixture(scope="module", params=variants.names())
+@pytest.fixture(scope="module", params=LATENT)
 def run(request, tmp_path_factory, _empty_database):
     """The current directory, and the folder of a finished run in it, exported as models/tiny/1."""
     place = tmp_path_factory.mktemp("used")
@@ -19,8 +22,7 @@ def run(request, tmp_path_factory, _empty_database):
         patch.chdir(place)
         (place / "mlruns").mkdir()
         (place / "mlruns" / "mlflow.db").write_bytes(_empty_database.read_bytes())
-        settings = Settings(variant=request.param, image_size=8, steps=2, batch_size=8, log_every=1)
-        run = training.train(settings, {"width": 10, "latent_dim": 6})
+        run = training.train(tiny.settings(request.param, steps=2), tiny.recipe(request.param))
         export.export(run.id, "models/tiny")
         yield run
 

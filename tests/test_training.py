@@ -13,6 +13,14 @@ from PIL import Image
 from kgan import checkpoints, configuration, generate, state, tracking, training, variants
 from kgan.errors import InputError
 from kgan.settings import Settings
+from tests import tiny
+
+DATA = {
+    "images": ("digits", 1797, [32, 32, 1]),
+    "unpaired": ("photos", 300, [32, 32, 3]),
+    "paired": ("photos", 600, [32, 32, 3]),
+}
+EVERY = {"sample_every": 2, "log_every": 2}
 
 
 def short(variant: str, **settings) -> tuple[Settings, dict]:
@@ -31,31 +39,33 @@ def final(run: tracking.Run) -> str:
 
 @pytest.mark.parametrize("variant", variants.names())
 def test_a_run_tells_everything(workplace, variant, capsys):
-    run = training.train(*short(variant))
+    name, count, shape = DATA[variants.load(variant).data]
+    run = training.train(tiny.settings(variant, steps=4, image_size=32, **EVERY), tiny.recipe(variant, width=20))
     config = configuration.load(run.folder)
     settings = config.settings
-    assert (settings.variant, settings.precision, settings.jit, settings.image_size) == (variant, "float32", "off", 24)
+    assert (settings.variant, settings.precision, settings.jit, settings.image_size) == (variant, "float32", "off", 32)
     assert config.recipe == {**variants.recipe(variants.load(variant)), **config.recipe, "width": 20}
-    assert config.data["size"] == 1797 and config.data["image_shape"] == [24, 24, 1]
+    assert config.data["size"] == count and config.data["image_shape"] == shape
     assert settings.tracking_uri == "sqlite:///mlruns/mlflow.db"
 
     stored = client().get_run(run.id)
-    assert stored.info.status == "FINISHED" and stored.info.run_name == f"{variant} digits"
+    assert stored.info.status == "FINISHED" and stored.info.run_name == f"{variant} {name}"
     assert stored.data.params["width"] == "20" and stored.data.params["data_digest"] == config.data["digest"]
     assert not {"auto", "None"} & set(stored.data.params.values())
     for tag in ("version.keras", "version.tensorflow", "hardware.cpu", "hardware.gpu", "mlflow.source.git.commit"):
         assert stored.data.tags[tag]
     measured = {*variants.load(variant).measures, "images_per_second"}
     assert set(stored.data.metrics) == measured
-    for name in measured:
-        history = client().get_metric_history(run.id, name)
+    for measure in measured:
+        history = client().get_metric_history(run.id, measure)
         assert [m.step for m in history] == [2, 4] and np.isfinite([m.value for m in history]).all()
     assert {f.path for f in client().list_artifacts(run.id)} == {"config.json", "images", "checkpoints"}
-    steps = sorted(path.name for path in (run.folder / "samples").iterdir())
-    assert steps == [f"step-{step:07d}.png" for step in (0, 2, 4)]
+    assert [path.name for path in run.pictures] == list(state.load_model(run.folder).grid_names)
+    for folder in run.pictures:
+        assert sorted(path.name for path in folder.iterdir()) == [f"step-{step:07d}.png" for step in (0, 2, 4)]
 
     said = capsys.readouterr().out
-    assert "small preset of digits: image_size 24, width 20, steps 4" in said
+    assert f"small preset of {name}: image_size 32, width 20, steps 4" in said
     assert "step 4/4" in said and "ETA" in said
 
 
@@ -77,8 +87,9 @@ def test_bfloat16_runs_come_back(workplace):
     run = training.train(*short("dcgan", precision="mixed_bfloat16"))
     assert configuration.load(run.folder).settings.precision == "mixed_bfloat16"
     assert keras.config.dtype_policy().name == "float32"  # as it was before
+    assert state.build(configuration.load(run.folder)).generator.get_layer("up_24").compute_dtype == "bfloat16"
     model = state.load_model(run.folder)
-    assert model.generator.get_layer("up_24").compute_dtype == "bfloat16"
+    assert model.generator.get_layer("up_24").compute_dtype == "float32"  # to be used, not to train
     assert model.generate(2).shape == (2, 24, 24, 1)
 
 

@@ -47,7 +47,7 @@ class Network:
 
     def __init__(self, model: Variant, folder: pathlib.Path):
         self.model, self.folder = model, folder
-        self._paint = tf.function(lambda z: model.generator(z, training=False))
+        self._paint = tf.function(lambda z: model.generator(z, training=False))  # of systems with latents
 
     def expected(self, signature: str, inputs: dict) -> dict[str, np.ndarray]:
         """What a server must answer, with the pictures that are in its PNGs."""
@@ -92,7 +92,8 @@ class Server:
 def server(tmp_path_factory) -> Iterator[Server]:
     place = tmp_path_factory.mktemp("models")
     networks = {name: [export(place / name, *version) for version in MODELS[name]] for name in MODELS}
-    command = [sys.executable, "-m", "tests.model_server", *(str(place / name) for name in MODELS)]
+    networks["photos"] = [export_pix2pix(place / "photos")]
+    command = [sys.executable, "-m", "tests.model_server", *(str(place / name) for name in networks)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("no_proxy", "127.0.0.1")  # urllib, curl and gRPC would all ask a proxy that the machine has
         with subprocess.Popen(
@@ -109,15 +110,28 @@ def server(tmp_path_factory) -> Iterator[Server]:
 def export(place: pathlib.Path, variant: str, latent_dim: int) -> Network:
     """Exports a network whose weights are large enough to paint: initial ones of DCGAN make grey."""
     recipe = {"width": 10, "latent_dim": latent_dim}
-    data = {"name": "noise", "size": 1, "digest": "none", "image_shape": list(SHAPE)}
     keras.utils.set_random_seed(len(list(place.glob("[0-9]*"))))  # other weights in each version
     model = variants.load(variant)(SHAPE, **recipe)
     for v in model.generator.variables:
         weights = np.random.uniform(-0.5, 0.5, v.shape)
         v.assign(abs(weights) + 0.1 if "variance" in v.path else weights)
+    return Network(model, serving.export(model, place, about(variant, recipe, SHAPE)).folder)
+
+
+def export_pix2pix(place: pathlib.Path) -> Network:
+    """Exports a network that translates, with weights that make dropout seen."""
+    recipe, shape = {"width": 8, "patch": 16}, (16, 16, 3)
+    keras.utils.set_random_seed(0)
+    model = variants.load("pix2pix")(shape, **recipe)
+    for v in model.generator.trainable_variables:
+        v.assign(v * 5)
+    return Network(model, serving.export(model, place, about("pix2pix", recipe, shape)).folder)
+
+
+def about(variant: str, recipe: dict, shape: tuple[int, int, int]) -> card.Card:
+    data = {"name": "noise", "size": 1, "digest": "none", "image_shape": list(shape)}
     config = Configuration(Settings(variant=variant, batch_size=8), recipe, data)
-    about = card.Card("run", step=0, summary="A test.", configuration=config, versions={}, metrics={})
-    return Network(model, serving.export(model, place, about).folder)
+    return card.Card("run", step=0, summary="A test.", configuration=config, versions={}, metrics={})
 
 
 def pictures(name: str, values: object) -> np.ndarray:
@@ -336,7 +350,7 @@ def run_curl(line: str) -> dict:
 
 def send(line: str) -> dict:
     curl, option, body, url = shlex.split(line)
-    assert (curl, option) == ("curl", "-d")
+    assert (curl, option) == ("curl", "-d"), line
     with urllib.request.urlopen(url, body.encode(), timeout=60) as answer:
         return json.load(answer)
 
@@ -361,3 +375,80 @@ def test_the_program_on_the_card_works(server, name):
     exec(code, scope)
     inputs = {key: tf.make_ndarray(value) for key, value in scope["request"].inputs.items()}
     check(scope["values"], network.expected(scope["request"].model_spec.signature_name, inputs))
+
+
+# Translation
+
+
+def photos(rows: int) -> list[Image.Image]:
+    """Pictures of different sizes."""
+    draw = np.random.default_rng(0).integers
+    return [Image.fromarray(draw(0, 256, (20 + 7 * i, 31 - 5 * i, 3), dtype=np.uint8)) for i in range(rows)]
+
+
+def files(pictures: list[Image.Image]) -> list[bytes]:
+    """PNG and JPEG in turn."""
+    found = [io.BytesIO() for _ in pictures]
+    for i, (picture, file) in enumerate(zip(pictures, found, strict=True)):
+        picture.save(file, "JPEG" if i % 2 else "PNG", quality=100)
+    return [file.getvalue() for file in found]
+
+
+def translated(network: Network, file: bytes, seed: int) -> np.ndarray:
+    pixels = tf.io.decode_image(file, channels=3, expand_animations=False).numpy()
+    return network.model.translate(pixels[None], "a_to_b", seed)[0]
+
+
+def opened(file: bytes) -> np.ndarray:
+    return np.asarray(Image.open(io.BytesIO(file), formats=["PNG"])).astype(int)
+
+
+def test_files_of_all_sizes_are_translated_in_one_request(server):
+    (network,) = server.networks["photos"]
+    sent, seeds = files(photos(3)), [4, 5, 6]
+    expected = [translated(network, file, seed) for file, seed in zip(sent, seeds, strict=True)]
+    assert abs(expected[0] - translated(network, sent[0], 5).astype(int)).max() > 2  # the seed is seen
+    answer = server.predict("a_to_b_bytes", {"image_bytes": sent, "seed": np.int32(seeds)}, "photos")
+    by_grpc = tf.make_ndarray(answer.outputs["png_bytes"])
+    inputs = {"image_bytes": [{"b64": base64.b64encode(file).decode()} for file in sent], "seed": seeds}
+    code, told = server.ask("photos:predict", {"signature_name": "a_to_b_bytes", "inputs": inputs})
+    assert code == 200
+    by_rest = [base64.b64decode(value["b64"]) for value in told["outputs"]]
+    for png, other, right in zip(by_grpc, by_rest, expected, strict=True):
+        assert png == other
+        assert opened(png).shape == right.shape and abs(opened(png) - right).max() <= 1
+
+
+def test_without_a_seed_it_is_zero(server):
+    (network,) = server.networks["photos"]
+    image = np.asarray(photos(1)[0])
+    for signature in ("a_to_b", "serving_default"):
+        answer = server.predict(signature, {"images": np.stack([image, image])}, "photos")
+        first, second = tf.make_ndarray(answer.outputs["images"]).astype(int)
+        assert abs(first - network.model.translate(image[None], "a_to_b")[0]).max() <= 1
+        assert abs(first - second).max() <= 1
+
+
+def test_what_is_no_picture_is_told_with_the_reason(server):
+    (network,) = server.networks["photos"]
+    for signature, inputs, reason in network.model.serving_refusals():
+        error = refusal(server, signature, inputs, "photos")
+        assert (error.code(), reason in error.details()) == (StatusCode.INVALID_ARGUMENT, True), error
+
+
+def test_the_card_sends_a_file_of_the_reader(server, tmp_path, monkeypatch):
+    (network,) = server.networks["photos"]
+    monkeypatch.chdir(tmp_path)
+    (file,) = files(photos(1))
+    (tmp_path / "photo.jpg").write_bytes(file)  # in truth a PNG: the content counts
+    right = translated(network, file, 0)
+    (line,) = [text for block in shown(server, network, "sh") for text in block.splitlines() if "curl" in text]
+    if shutil.which("bash") and shutil.which("curl"):
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True, timeout=60)
+        (value,) = json.loads(done.stdout)["outputs"]
+        assert abs(opened(base64.b64decode(value["b64"])) - right).max() <= 1
+    (code,) = shown(server, network, "python")
+    scope: dict = {}
+    exec(code, scope)
+    (png,) = scope["values"]["png_bytes"]
+    assert abs(opened(png) - right).max() <= 1

@@ -48,9 +48,12 @@ class Variant(keras.Model):
             (`keras.utils.set_random_seed`), as in any Keras model.
 
     Attributes:
-        data: what `fit` is given: "images".
+        data: what `fit` is given: "images"; of two domains "unpaired" or "paired" ones.
         measures: the names of what `train_step` reports; each is averaged until `reset_metrics`.
-        batch_size, steps: the recipe's own; `small` overrides arguments of the recipe for small sets and CPUs.
+        batch_size, steps, epochs: the recipe's own, where steps are 0 the epochs count; `small` overrides arguments
+            of the recipe for small sets and CPUs.
+        load_scale: pictures are resized to this times the image size before a random crop; 1 for no crop.
+        flip: whether the recipe mirrors pictures.
         step: int64 variable, the number of `train_step` calls so far.
         branch: int64 variable, of the noise: how often the training went back to an earlier step to draw anew.
     """
@@ -58,7 +61,10 @@ class Variant(keras.Model):
     data: ClassVar[str] = "images"
     measures: ClassVar[tuple[str, ...]]
     batch_size: ClassVar[int]
-    steps: ClassVar[int]
+    steps: ClassVar[int] = 0
+    epochs: ClassVar[int] = 0
+    load_scale: ClassVar[float] = 1.0
+    flip: ClassVar[bool] = False
     small: ClassVar[dict[str, int | float]]
     players: tuple[Player, ...]
 
@@ -95,28 +101,37 @@ class Variant(keras.Model):
             optimizers[player.name].build(player.variables)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self.measures}
 
-    def fit(self, x=None, *args, **kwargs):
+    def fit(self, x=None, y=None, *args, **kwargs):
         """As `keras.Model.fit`, on uint8 images or floats in [-1, 1]; compiles by the recipe where nobody has.
+
+        Systems that translate take the images of domain A as x and those of B as y.
 
         Raises:
             InputError: images of another shape, floats out of range, batches that `rounds_per_step` does not divide.
         """
         if not self.compiled:
             self.compile()
-        if isinstance(x, np.ndarray | tf.Tensor):
-            self.check(tf.convert_to_tensor(x))
-        elif isinstance(x, tf.data.Dataset):
-            batch = keras.utils.unpack_x_y_sample_weight(next(iter(x.take(1))))[0]
-            self.check(batch)
-            if batch.shape[0] % self.rounds_per_step:
-                expected = f"a multiple of {self.rounds_per_step}, the batches of a step"
-                raise InputError(f"images: got batches of {batch.shape[0]}, expected {expected}")
         if isinstance(x, tf.data.Dataset):
+            batch = next(iter(x.take(1)))
+            self.check(batch)
+            rows = keras.utils.unpack_x_y_sample_weight(batch)[0].shape[0]
+            if rows % self.rounds_per_step:
+                expected = f"a multiple of {self.rounds_per_step}, the batches of a step"
+                raise InputError(f"images: got batches of {rows}, expected {expected}")
             kwargs.setdefault("shuffle", False)  # Keras warns otherwise: the data set has an order of its own
-        return super().fit(x, *args, **kwargs)
+        elif isinstance(x, np.ndarray | tf.Tensor):
+            self.check((x, y))
+        return super().fit(x, y, *args, **kwargs)
 
-    def check(self, batch: tf.Tensor) -> None:
-        """Raises InputError where images `[n, height, width, channels]` are not what this variant trains on."""
+    def check(self, batch) -> None:
+        """Raises InputError where a batch, images or a tuple that begins with them, is not what this trains on."""
+        domains = keras.utils.unpack_x_y_sample_weight(batch)[: 1 if self.data == "images" else 2]
+        for domain in domains:
+            if domain is None:
+                raise InputError("images: got one set, expected two: those of domain A and those of domain B")
+            self._check_images(tf.convert_to_tensor(domain))
+
+    def _check_images(self, batch: tf.Tensor) -> None:
         if tuple(batch.shape[1:]) != self.image_shape:
             raise InputError(f"images: got shape {tuple(batch.shape[1:])}, expected {self.image_shape}")
         if batch.dtype != tf.uint8:
