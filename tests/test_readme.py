@@ -10,6 +10,7 @@ from kgan import options, train
 from kgan.export import command as export
 from kgan.generate import command as generate
 from kgan.sync import command as sync
+from kgan.translate import command as translate
 
 REPOSITORY = pathlib.Path(__file__).parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -41,7 +42,7 @@ def test_commands_are_understood(words, tmp_path, monkeypatch):
     name, *arguments = words
     if "--help" in arguments:
         arguments.remove("--help")
-    fixed = {"kgan.generate": generate, "kgan.sync": sync, "kgan.export": export}
+    fixed = {"kgan.generate": generate, "kgan.translate": translate, "kgan.sync": sync, "kgan.export": export}
     variant = dict(zip(arguments[::2], arguments[1::2], strict=False)).get("--variant", "dcgan")
     command = fixed[name] if name in fixed else train.command(variant)
     file = options.read_config("experiment.yaml") if "--config" in arguments else {}
