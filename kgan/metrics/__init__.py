@@ -1,0 +1,5 @@
+"""Judging samples: distances between feature sets, scores, likelihoods, image quality. NumPy in, floats out.
+
+All work in float64 inside and need neither TensorFlow nor Keras. What they are given they refuse by an InputError that
+names the argument; they know nothing of networks, runs or data sets.
+"""
