@@ -3,3 +3,11 @@
 All work in float64 inside and need neither TensorFlow nor Keras. What they are given they refuse by an InputError that
 names the argument; they know nothing of networks, runs or data sets.
 """
+
+from kgan.metrics.frechet import feature_statistics, frechet_distance, frechet_distance_from_statistics
+
+__all__ = [
+    "feature_statistics",
+    "frechet_distance",
+    "frechet_distance_from_statistics",
+]
