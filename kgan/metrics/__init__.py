@@ -5,9 +5,11 @@ names the argument; they know nothing of networks, runs or data sets.
 """
 
 from kgan.metrics.frechet import feature_statistics, frechet_distance, frechet_distance_from_statistics
+from kgan.metrics.kernel import kernel_distance
 
 __all__ = [
     "feature_statistics",
     "frechet_distance",
     "frechet_distance_from_statistics",
+    "kernel_distance",
 ]
