@@ -5,11 +5,13 @@ names the argument; they know nothing of networks, runs or data sets.
 """
 
 from kgan.metrics.frechet import feature_statistics, frechet_distance, frechet_distance_from_statistics
+from kgan.metrics.inception import inception_score
 from kgan.metrics.kernel import kernel_distance
 
 __all__ = [
     "feature_statistics",
     "frechet_distance",
     "frechet_distance_from_statistics",
+    "inception_score",
     "kernel_distance",
 ]
