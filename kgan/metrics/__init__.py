@@ -7,11 +7,14 @@ names the argument; they know nothing of networks, runs or data sets.
 from kgan.metrics.frechet import feature_statistics, frechet_distance, frechet_distance_from_statistics
 from kgan.metrics.inception import inception_score
 from kgan.metrics.kernel import kernel_distance
+from kgan.metrics.prdc import density_coverage, precision_recall
 
 __all__ = [
+    "density_coverage",
     "feature_statistics",
     "frechet_distance",
     "frechet_distance_from_statistics",
     "inception_score",
     "kernel_distance",
+    "precision_recall",
 ]
