@@ -7,14 +7,17 @@ names the argument; they know nothing of networks, runs or data sets.
 from kgan.metrics.frechet import feature_statistics, frechet_distance, frechet_distance_from_statistics
 from kgan.metrics.inception import inception_score
 from kgan.metrics.kernel import kernel_distance
+from kgan.metrics.parzen import choose_sigma, parzen_log_likelihood
 from kgan.metrics.prdc import density_coverage, precision_recall
 
 __all__ = [
+    "choose_sigma",
     "density_coverage",
     "feature_statistics",
     "frechet_distance",
     "frechet_distance_from_statistics",
     "inception_score",
     "kernel_distance",
+    "parzen_log_likelihood",
     "precision_recall",
 ]
