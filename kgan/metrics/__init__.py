@@ -4,6 +4,7 @@ All work in float64 inside and need neither TensorFlow nor Keras. What they are 
 names the argument; they know nothing of networks, runs or data sets.
 """
 
+from kgan.metrics.divergence import jensen_shannon_divergence, kl_divergence
 from kgan.metrics.frechet import feature_statistics, frechet_distance, frechet_distance_from_statistics
 from kgan.metrics.inception import inception_score
 from kgan.metrics.kernel import kernel_distance
@@ -17,7 +18,9 @@ __all__ = [
     "frechet_distance",
     "frechet_distance_from_statistics",
     "inception_score",
+    "jensen_shannon_divergence",
     "kernel_distance",
+    "kl_divergence",
     "parzen_log_likelihood",
     "precision_recall",
 ]
