@@ -4,6 +4,7 @@ All work in float64 inside and need neither TensorFlow nor Keras. What they are 
 names the argument; they know nothing of networks, runs or data sets.
 """
 
+from kgan.metrics.coverage import class_coverage
 from kgan.metrics.divergence import jensen_shannon_divergence, kl_divergence
 from kgan.metrics.frechet import feature_statistics, frechet_distance, frechet_distance_from_statistics
 from kgan.metrics.inception import inception_score
@@ -13,6 +14,7 @@ from kgan.metrics.prdc import density_coverage, precision_recall
 
 __all__ = [
     "choose_sigma",
+    "class_coverage",
     "density_coverage",
     "feature_statistics",
     "frechet_distance",
