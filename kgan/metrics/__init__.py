@@ -11,6 +11,7 @@ from kgan.metrics.inception import inception_score
 from kgan.metrics.kernel import kernel_distance
 from kgan.metrics.parzen import choose_sigma, parzen_log_likelihood
 from kgan.metrics.prdc import density_coverage, precision_recall
+from kgan.metrics.reconstruction import psnr, ssim
 
 __all__ = [
     "choose_sigma",
@@ -25,4 +26,6 @@ __all__ = [
     "kl_divergence",
     "parzen_log_likelihood",
     "precision_recall",
+    "psnr",
+    "ssim",
 ]
