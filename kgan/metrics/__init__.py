@@ -12,6 +12,7 @@ from kgan.metrics.kernel import kernel_distance
 from kgan.metrics.parzen import choose_sigma, parzen_log_likelihood
 from kgan.metrics.prdc import density_coverage, precision_recall
 from kgan.metrics.reconstruction import psnr, ssim
+from kgan.metrics.sliced import sliced_wasserstein
 
 __all__ = [
     "choose_sigma",
@@ -27,5 +28,6 @@ __all__ = [
     "parzen_log_likelihood",
     "precision_recall",
     "psnr",
+    "sliced_wasserstein",
     "ssim",
 ]
