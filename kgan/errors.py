@@ -33,6 +33,13 @@ def require_positive(**arguments: float) -> None:
             raise InputError(f"{name}: got {value}, expected a number above 0")
 
 
+def require_at_least(least: int, **arguments: float) -> None:
+    """Raises InputError for the first argument that is below `least` or not finite."""
+    for name, value in arguments.items():
+        if not least <= value < float("inf"):
+            raise InputError(f"{name}: got {value}, expected {least} or more")
+
+
 def require_share(**arguments: float) -> None:
     """Raises InputError for the first argument that is not from 0 up to, but without, 1."""
     for name, value in arguments.items():

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from kgan import losses
-from kgan.errors import InputError, require_choice, require_positive, require_share
+from kgan.errors import require_at_least, require_choice, require_positive, require_share
 from kgan.layers.image_pool import ImagePool
 from kgan.networks import cyclegan, patchgan
 from kgan.optimizers import LinearDecay
@@ -87,8 +87,9 @@ class CycleGAN(Translation, Variant):
         require_choice("upsample", upsample, ("transpose", "resize"))
         patchgan.check(patch, self.image_shape)
         require_choice("gan_loss", gan_loss, _GAN_LOSSES)
-        if lambda_identity < 0 or pool < 0 or (blocks is not None and blocks < 1):
-            raise InputError("lambda_identity, pool: expected 0 or more; blocks: expected 1 or more")
+        require_at_least(0, lambda_identity=lambda_identity, pool=pool)
+        if blocks is not None:
+            require_at_least(1, blocks=blocks)
         self.width = width
         self.blocks = blocks
         self.upsample = upsample

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from kgan import losses
-from kgan.errors import InputError, require_choice, require_positive, require_share
+from kgan.errors import require_at_least, require_choice, require_positive, require_share
 from kgan.layers.batch_norm import BatchNorm
 from kgan.networks import patchgan, unet
 from kgan.translation import Translation
@@ -67,8 +67,7 @@ class Pix2Pix(Translation, Variant):
         require_choice("direction", direction, ("a-to-b", "b-to-a"))
         require_choice("norm_at_test", norm_at_test, ("instance", "moving"))
         patchgan.check(patch, self.image_shape)
-        if not 0 <= lambda_l1 < float("inf"):
-            raise InputError(f"lambda_l1: got {lambda_l1}, expected 0 or more")
+        require_at_least(0, lambda_l1=lambda_l1)
         self.width = width
         self.direction = direction
         self.patch = patch

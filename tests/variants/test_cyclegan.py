@@ -115,11 +115,19 @@ def test_one_set_of_images_is_refused():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"patch": 71}, {"gan_loss": "hinge"}, {"upsample": "bicubic"}, {"pool": -1}, {"blocks": 0}]
+    "arguments",
+    [
+        {"patch": 71},
+        {"gan_loss": "hinge"},
+        {"upsample": "bicubic"},
+        {"lambda_identity": -1.0},
+        {"pool": -1},
+        {"blocks": 0},
+    ],
 )
 def test_what_cannot_be_is_named(arguments):
     (name,) = arguments
-    with pytest.raises(InputError, match=name):
+    with pytest.raises(InputError, match=rf"{name}: got {arguments[name]!r}"):
         make(**arguments)
 
 
