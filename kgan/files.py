@@ -9,6 +9,11 @@ import tempfile
 _SMALL = 2**20  # bytes
 
 
+def cache_folder() -> pathlib.Path:
+    """Where things are kept that can be made again: `KGAN_CACHE`, or `~/.cache/kgan`. It may not be there yet."""
+    return pathlib.Path(os.environ.get("KGAN_CACHE") or "~/.cache/kgan").expanduser()
+
+
 def read_small(path: pathlib.Path) -> bytes:
     """Reads a file that is known to be small.
 

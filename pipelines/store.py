@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 
 from kgan.errors import InputError
+from kgan.files import cache_folder
 from pipelines.pictures import ARRAY_MODES
 
 MEMORY_SHARE = 0.5  # of the memory at hand: the rest is for the training
@@ -61,18 +62,20 @@ class Disk:
         needed = sets * math.prod(shape)
         self._row_shape = shape[1:]
         self._count = 0
-        self._place = _cache() / key
+        self._place = cache_folder() / key
         try:
             self._place.parent.mkdir(parents=True, exist_ok=True)
             self._folder = pathlib.Path(tempfile.mkdtemp(prefix=".", dir=self._place.parent))
             free = shutil.disk_usage(self._folder).free
         except OSError as error:
-            raise InputError(f"KGAN_CACHE {_cache()}: cannot be written ({error.strerror}); name another") from error
+            raise InputError(
+                f"KGAN_CACHE {cache_folder()}: cannot be written ({error.strerror}); name another"
+            ) from error
         self._file = (self._folder / "images.npy").open("wb")
         if free < needed:
             self.discard()
             raise InputError(
-                f"KGAN_CACHE {_cache()}: {needed / 1e9:.1f} GB of decoded images fit neither into memory "
+                f"KGAN_CACHE {cache_folder()}: {needed / 1e9:.1f} GB of decoded images fit neither into memory "
                 f"nor into the {free / 1e9:.1f} GB free there; name another folder or a smaller --image-size"
             )
         self._write_header(shape[0])
@@ -117,7 +120,7 @@ def find(key: str) -> Stored | None:
     Raises:
         InputError: what is there was not left by a load, or is damaged.
     """
-    place = _cache() / key
+    place = cache_folder() / key
     if not place.is_dir():
         return None
     try:
@@ -127,8 +130,8 @@ def find(key: str) -> Stored | None:
     except Exception as error:  # what is no header makes NumPy's parser raise nearly anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise InputError(
-            f"KGAN_CACHE {_cache()}: the decoded images in {place} are damaged ({reason}); remove that folder, then "
-            "run again"
+            f"KGAN_CACHE {cache_folder()}: the decoded images in {place} are damaged ({reason}); remove that folder, "
+            "then run again"
         ) from error
 
 
@@ -152,7 +155,3 @@ def _read(place: pathlib.Path) -> Stored:
 def key(*parts: object) -> str:
     """Returns a file name for what the parts (their text) say together."""
     return hashlib.sha256("\0".join(map(str, parts)).encode(errors="surrogateescape")).hexdigest()[:32]
-
-
-def _cache() -> pathlib.Path:
-    return pathlib.Path(os.environ.get("KGAN_CACHE") or "~/.cache/kgan").expanduser()
