@@ -8,9 +8,10 @@ import keras
 import numpy as np
 from tqdm import tqdm
 
-from kgan import images
+from kgan import evaluating, images
 from kgan.errors import RunError
 from kgan.interrupts import Interrupts
+from kgan.protocol import Value
 from kgan.tracking import Run
 from kgan.variants.base import Variant
 
@@ -123,6 +124,48 @@ class Samples(keras.callbacks.Callback):
         for name, grid in self.model.grids(self.shown).items():
             if not self.run.has(name, step):
                 self.run.log_image(name, step, images.to_pil(images.enlarge(grid, self.model.image_shape[1])))
+
+
+class Evaluates(keras.callbacks.Callback):
+    """Measures what the samples are worth every `every` steps and after the last, and keeps the best state so far.
+
+    Args:
+        run: where figures are logged.
+        measure: gives the figures of a model; the first decides what is best.
+        keep: called with the model when it is the best so far.
+        known: figures of the best so far, of a run that goes on.
+        every: steps between two measurements.
+        last: the step after which the training ends.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        measure: Callable[[Variant], list[Value]],
+        keep: Callable[[Variant], object],
+        known: list[Value],
+        every: int,
+        last: int,
+    ):
+        super().__init__()
+        self.run = run
+        self.measure = measure
+        self.keep = keep
+        self.known = known
+        self.every = every
+        self.last = last
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = _step(self.model)
+        if (step % self.every and step != self.last) or self.run.has("evaluation", step):
+            return
+        first, *others = self.measure(self.model)
+        # A run that was resumed with another protocol begins anew.
+        best = [value for value in self.known if not value.protocol.differences(first.protocol)]
+        if not best or first.is_better_than(best[0]):
+            self.known = [first]
+            self.keep(self.model)  # before it is logged: a run that is killed in between measures it once more
+        evaluating.log_values(self.run, step, [first, *others])
 
 
 class Saves(keras.callbacks.Callback):

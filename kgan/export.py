@@ -20,7 +20,7 @@ def export(
     Args:
         run: id or folder of the run.
         output: DIR/NAME, a model's folder; the versions in it are 1, 2 ...
-        checkpoint: step of the checkpoint to take, or last.
+        checkpoint: of the run: its step, last or best.
         xla: add each signature once more, compiled by XLA, under its name and _xla.
         register: also make it the newest version of this model in MLflow's registry.
         alias: of that version, as champion; it leaves the version that had it.

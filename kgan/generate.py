@@ -28,7 +28,7 @@ def generate(
         run: id or folder of the run.
         model: instead of a run, the folder of an exported model; a SavedModel is a program, so take it only from
             people you trust.
-        checkpoint: step of the run's checkpoint to take; the last where none is given.
+        checkpoint: of the run: its step, last or best; the last where none is given.
         num: how many images.
         seed: of the latents.
         output: folder for seed-S-00000.png, seed-S-00001.png ...

@@ -25,12 +25,12 @@ class Journal:
         self._sent = folder / _SENT
 
     def append(self, **entry) -> None:
-        """Adds an entry with the time, whole or not at all.
+        """Adds an entry with its time, now where it has none, whole or not at all.
 
         Raises:
             RunError: the disk is full, the folder is gone ...
         """
-        line = json.dumps({**entry, "time": int(time.time() * 1000)}).encode() + b"\n"
+        line = json.dumps({"time": int(time.time() * 1000), **entry}).encode() + b"\n"
         try:
             with self.path.open("ab", buffering=0) as file:
                 start = os.fstat(file.fileno()).st_size
@@ -75,12 +75,18 @@ class Journal:
     @property
     def status(self) -> str | None:
         """The status that ends the journal, or None while the run has not said its last word."""
+        return (self.last_word or {}).get("status")
+
+    @property
+    def last_word(self) -> dict | None:
+        """The entry of the status that ends the journal, or None while the run has not said it."""
         with (
             contextlib.suppress(FileNotFoundError, IndexError, ValueError, KeyError, TypeError, RecursionError),
             self.path.open("rb") as file,
         ):
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            return json.loads(file.read().splitlines()[-1])["status"]
+            entry = json.loads(file.read().splitlines()[-1])
+            return {"kind": "status", "status": entry["status"], "time": entry["time"]}
         return None
 
     def settle(self) -> None:
@@ -140,7 +146,7 @@ def _is_whole(entry: dict) -> bool:
     if needed is None or not all(type(entry.get(key)) is kind for key, kind in (needed | {"time": int}).items()):
         return False
     values = entry.get("values", {})
-    if entry["kind"] == "metrics":
+    if entry["kind"] in ("metrics", "evaluation"):
         return all(type(value) in (int, float) for value in values.values())
     return all(type(value) is str for value in values.values()) and abs(entry.get("step", 0)) < 2**63
 
@@ -152,6 +158,7 @@ _KINDS = {
     "data": {"name": str, "digest": str, "profile": dict},
     "image": {"key": str, "step": int, "file": str},
     "artifact": {"file": str},
+    "evaluation": {"step": int, "file": str, "values": dict},
     "resumed": {"step": int},
     "status": {"status": str},
 }

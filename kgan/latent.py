@@ -1,6 +1,6 @@
 """Systems whose generator maps latents to images: sampling, grids, walks, and the signatures they are served by."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -12,6 +12,8 @@ from kgan.noise import Noise
 from kgan.priors import Uniform
 
 _BATCH = 64
+_SHOWN = 64  # images of a grid
+_AT_ONCE = 4 * _BATCH
 _SEEDS = 2**32
 # One key for all seeds: a seed is part of the counter instead, which a served model can be told.
 _SAMPLES = Noise(0)
@@ -52,9 +54,15 @@ class Latent:
         Raises:
             InputError: num below 1; else as for `latents`.
         """
+        return np.concatenate(list(self.pictures(num, seed, truncation)))
+
+    def pictures(self, num: int, seed: int = 0, truncation: float = 1.0) -> Iterator[np.ndarray]:
+        """As `generate`, but a batch at a time: uint8 `[n, height, width, channels]`, n up to 256."""
         if num < 1:
             raise InputError(f"num: got {num}, expected at least 1")
-        return self.decode(self.latents(num, seed, truncation))
+        latents = self.latents(num, seed, truncation)
+        for start in range(0, num, _AT_ONCE):
+            yield self.decode(latents[start : start + _AT_ONCE])
 
     def interpolate(self, points: int, frames: int, seed: int = 0, truncation: float = 1.0) -> np.ndarray:
         """A closed walk through the first `points` latents of a seed, `frames` images from each to the next.
@@ -75,13 +83,21 @@ class Latent:
 
     grid_names = ("samples",)
 
-    def grids(self, shown: None = None) -> dict[str, np.ndarray]:
+    def grids(self, shown: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """What a training shows of its progress, by `grid_names`: uint8 pictures."""
         return {"samples": self.grid()}
 
+    def probes(self, shown: np.ndarray) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """Samples that are always of the same latents, by name, and as many images at most, both uint8.
+
+        Args:
+            shown: images of the data set.
+        """
+        return {"samples": (self.generate(_SHOWN, seed=self.seed), shown[:_SHOWN])}
+
     def grid(self) -> np.ndarray:
         """64 images from latents that are always the same, as one uint8 picture."""
-        return images.grid(self.generate(64, seed=self.seed))
+        return images.grid(self.generate(_SHOWN, seed=self.seed))
 
     def signatures(self) -> dict[str, Callable]:
         """What an exported model can be asked for, each a traced `tf.function` over a batch of any size.

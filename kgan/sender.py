@@ -18,7 +18,8 @@ from kgan.errors import InputError
 from kgan.journal import Journal
 
 _SQLITE = "sqlite:///"
-_ARTIFACTS = r"config\.json|traceback\.txt|checkpoints/step-[0-9]+\.safetensors"
+_ARTIFACTS = r"config\.json|traceback\.txt|(checkpoints|best)/step-[0-9]+\.safetensors|"
+_ARTIFACTS += r"evaluations/step-[0-9]+-[0-9]+\.json"
 _PIXELS = 2**26  # of a picture that is sent
 _METRICS_PER_CALL = 1000  # limits of MLflow's log_batch
 _PARAMS_PER_CALL = 100
@@ -56,6 +57,7 @@ class Sender(threading.Thread):
             "data": self._send_data,
             "image": self._send_image,
             "artifact": self._send_artifact,
+            "evaluation": self._send_evaluation,
             "resumed": self._send_resumed,
             "status": self._send_status,
         }
@@ -153,6 +155,10 @@ class Sender(threading.Thread):
         if file is not None:
             parent = file.parent.relative_to(self.folder.resolve()).as_posix()
             self.client.log_artifact(self.run_id, file, None if parent == "." else parent)
+
+    def _send_evaluation(self, entry: dict) -> None:
+        self._send_metrics([entry])
+        self._send_artifact(entry)
 
     def _send_resumed(self, entry: dict) -> None:
         self.client.update_run(self.run_id, status="RUNNING")

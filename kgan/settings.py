@@ -5,6 +5,7 @@ from typing import Literal
 
 # What may change when a run is resumed: none of it decides what a step computes.
 FREE = ("steps", "sample_every", "log_every", "checkpoint_every", "keep", "on_nonfinite", "tracking_uri")
+FREE += ("evaluate_every", "evaluate_metrics", "evaluate_num", "evaluate_features")
 PLACES = ("data", "data_a", "data_b")  # where the data are: may change too, while they are the same data
 
 
@@ -22,6 +23,7 @@ class Settings:
             given.
         batch_size: images of one update; the recipe's where none is given.
         seed: of everything random: initial weights, latents, dropout, the order of the data.
+        hold_out: images kept out of training, to choose by: the last of the set, of class folders the last of each.
         image_size: side of the images, a multiple of 4 from 8 to 256; the data set's own where none is given.
         load_size: side to which pictures are resized before a random crop to --image-size; where none is given the
             recipe's share more (translation: 286/256), or no crop.
@@ -33,6 +35,11 @@ class Settings:
         log_every: steps over which measures are averaged and logged.
         checkpoint_every: steps between two checkpoints, from which --resume goes on.
         keep: how many checkpoints are kept, the newest ones.
+        evaluate_every: steps between two evaluations; the best checkpoint is kept in best/, beside the last ones.
+        evaluate_metrics: what they measure (see kgan.evaluate), comma-separated; best goes by the first, by fid where
+            none is given. Compared with what was held out, else with what is trained on.
+        evaluate_num: samples of an evaluation; 5000 where none is given.
+        evaluate_features: where features come from: as --features of kgan.evaluate.
         on_nonfinite: where a loss or weight is NaN or infinite, stop, or once roll back to the last checkpoint and
             draw other noise from there.
         precision: number format of the networks; auto is float32.
@@ -48,6 +55,7 @@ class Settings:
     steps: int | None = None
     batch_size: int | None = None
     seed: int = 0
+    hold_out: int | None = None
     image_size: int | None = None
     load_size: int | None = None
     flip: bool | None = None
@@ -57,6 +65,10 @@ class Settings:
     log_every: int = 50
     checkpoint_every: int = 1000
     keep: int = 2
+    evaluate_every: int | None = None
+    evaluate_metrics: str | None = None
+    evaluate_num: int | None = None
+    evaluate_features: str | None = None
     on_nonfinite: Literal["stop", "rollback"] = "stop"
     precision: Literal["auto", "float32", "mixed_bfloat16"] = "auto"
     jit: Literal["auto", "on", "off"] = "auto"

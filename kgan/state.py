@@ -15,7 +15,7 @@ import psutil
 from kgan import checkpoints, configuration, environment, variants
 from kgan.configuration import Configuration
 from kgan.errors import InputError
-from kgan.tracking import CHECKPOINTS, CONFIG
+from kgan.tracking import BEST, CHECKPOINTS, CONFIG
 from kgan.variants.base import Variant
 
 
@@ -49,8 +49,17 @@ def _construct(config: Configuration) -> Variant:
         keras.config.set_dtype_policy(policy)
 
 
-def save(model: Variant, folder: pathlib.Path, config: Configuration, keep: int) -> pathlib.Path:
+def save(
+    model: Variant, folder: pathlib.Path, config: Configuration, keep: int, place: str = CHECKPOINTS
+) -> pathlib.Path:
     """Writes a checkpoint of everything that the next step depends on, into a run's folder.
+
+    Args:
+        model: compiled.
+        folder: of the run.
+        config: of the run.
+        keep: how many are kept, the newest ones.
+        place: in the folder: `CHECKPOINTS` or `BEST`.
 
     Raises:
         RunError: it cannot be written; the earlier ones stand.
@@ -58,7 +67,7 @@ def save(model: Variant, folder: pathlib.Path, config: Configuration, keep: int)
     arrays = {name: np.asarray(variable.value) for name, variable in _variables(model).items()}
     about = json.dumps(environment.decisive(), sort_keys=True)
     checkpoint = checkpoints.Checkpoint(int(model.step.numpy()), config.to_json(), about, arrays)
-    return checkpoints.write(folder / CHECKPOINTS, checkpoint, keep)
+    return checkpoints.write(folder / place, checkpoint, keep)
 
 
 def restore(model: Variant, place: pathlib.Path, config: Configuration) -> checkpoints.Checkpoint:
@@ -111,7 +120,7 @@ def load_model(folder: pathlib.Path, checkpoint: str = "last") -> Variant:
 
     Args:
         folder: of the run.
-        checkpoint: its step, or "last".
+        checkpoint: its step, "last" or "best".
 
     Raises:
         InputError: there is no such checkpoint, or the run's files are damaged or disagree.
@@ -127,20 +136,29 @@ def load_model(folder: pathlib.Path, checkpoint: str = "last") -> Variant:
 
 
 def find(folder: pathlib.Path, checkpoint: str) -> pathlib.Path:
-    """The file of a run's checkpoint, by its step or "last".
+    """The file of a run's checkpoint, by its step, "last" or "best".
 
     Raises:
         InputError: there is none.
     """
+    if checkpoint == "best":
+        return _best(folder)
     known = checkpoints.steps(folder / CHECKPOINTS)
     if not known:
         raise InputError(f"--run: {folder} has no checkpoint")
     if checkpoint == "last":
         return checkpoints.path(folder / CHECKPOINTS, known[-1])
     if checkpoint not in map(str, known):
-        expected = f"last or one of {', '.join(map(str, known))}"
+        expected = f"last, best or one of {', '.join(map(str, known))}"
         raise InputError(f"--checkpoint: got {checkpoint!r}, expected {expected}")
     return checkpoints.path(folder / CHECKPOINTS, int(checkpoint))
+
+
+def _best(folder: pathlib.Path) -> pathlib.Path:
+    known = checkpoints.steps(folder / BEST)
+    if not known:
+        raise InputError(f"--checkpoint: got best, but {folder} has none: it was not trained with --evaluate-every N")
+    return checkpoints.path(folder / BEST, known[-1])
 
 
 def shapes_of(config: Configuration) -> dict[str, tuple[tuple[int, ...], str]]:

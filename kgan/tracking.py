@@ -26,6 +26,8 @@ from kgan.sender import Sender, absolute, open_client, tracker_errors
 ROOT = pathlib.Path("mlruns")
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
+BEST = "best"
+EVALUATIONS = "evaluations"
 _RUN = "run.json"
 _LOCK = ".lock"
 
@@ -54,21 +56,25 @@ class Run:
         return self
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace) -> None:
-        status = "FINISHED"
-        if error is not None:
-            status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
         try:
-            with contextlib.suppress(OSError, RunError):  # a full disk: the error that ended the run matters more
-                if status == "FAILED":
-                    text = "".join(traceback.format_exception(kind, error, trace))
-                    write_atomic(self.folder / "traceback.txt", text.encode())
-                    self.log_artifact("traceback.txt")
-                self._say(kind="status", status=status)
-            if status != "FINISHED":
-                self._sender.say(f"run {self.id} is {status}; go on: python -m kgan.train --resume {self.id}")
+            self._end(kind, error, trace)
             self._sender.finish()
         finally:
             self._lock.release()
+
+    def _end(self, kind: type | None, error: BaseException | None, trace) -> None:
+        """Says how the run ended."""
+        status = "FINISHED"
+        if error is not None:
+            status = "KILLED" if isinstance(error, KeyboardInterrupt | SystemExit) else "FAILED"
+        with contextlib.suppress(OSError, RunError):  # a full disk: the error that ended the run matters more
+            if status == "FAILED":
+                text = "".join(traceback.format_exception(kind, error, trace))
+                write_atomic(self.folder / "traceback.txt", text.encode())
+                self.log_artifact("traceback.txt")
+            self._say(kind="status", status=status)
+        if status != "FINISHED":
+            self._sender.say(f"run {self.id} is {status}; go on: python -m kgan.train --resume {self.id}")
 
     @property
     def is_tracked(self) -> bool:
@@ -76,7 +82,7 @@ class Run:
         return self._journal.is_sent
 
     def has(self, what: str, step: int = 0) -> bool:
-        """Whether "metrics", "data" ... or the picture of a key were logged at this step or a later one.
+        """Whether "metrics", "data", a tag ... or the picture of a key were logged at this step or a later one.
 
         A resumed run comes by such steps a second time; they are not logged again.
         """
@@ -96,9 +102,10 @@ class Run:
     def log_data(self, name: str, digest: str, profile: dict) -> None:
         self._say(kind="data", name=name, digest=digest, profile=profile)
 
-    def log_metrics(self, step: int, values: dict[str, float]) -> None:
-        if not self.has("metrics", step):
-            self._say(kind="metrics", step=step, values=values)
+    def log_metrics(self, step: int, values: dict[str, float], key: str = "metrics") -> None:
+        """Logs numbers of a step, once for each key."""
+        if not self.has(key, step):
+            self._say(kind="metrics", key=key, step=step, values=values)
 
     def log_image(self, key: str, step: int, picture: Image.Image) -> None:
         """Keeps a picture as `KEY/step-N.png` and shows it at that step.
@@ -118,6 +125,31 @@ class Run:
         """Announces a file of the run's folder."""
         self._say(kind="artifact", file=file)
 
+    def log_evaluation(self, step: int, values: dict[str, float], document: list[dict]) -> pathlib.Path:
+        """Keeps what a checkpoint was judged to be: a file of its own, and the values by name.
+
+        Args:
+            step: of the checkpoint.
+            values: what the tracker draws.
+            document: each value with its protocol, as JSON can hold it.
+
+        Returns:
+            The file.
+
+        Raises:
+            RunError: it cannot be written.
+        """
+        folder = self.folder / EVALUATIONS
+        try:
+            folder.mkdir(exist_ok=True)
+            known = len(list(folder.glob("step-*.json")))
+            path = folder / f"step-{step:07d}-{known}.json"
+            write_atomic(path, json.dumps(document, indent=1).encode())
+        except OSError as error:
+            raise RunError(f"the run cannot write {folder} ({error.strerror})") from error
+        self._say(kind="evaluation", step=step, file=str(path.relative_to(self.folder)), values=values)
+        return path
+
     def log_resumed(self, step: int) -> None:
         """Says that the run goes on after this step."""
         self._say(kind="resumed", step=step)
@@ -127,12 +159,20 @@ class Run:
         self._note(entry)
 
     def _note(self, entry: dict) -> None:
-        what = entry["key"] if entry["kind"] == "image" else entry["kind"]
-        self._logged[what] = max(entry.get("step", 0), self._logged.get(what, -1))
+        kind = entry["kind"]
+        for what in entry["values"] if kind == "tags" else [entry.get("key", kind)]:
+            self._logged[what] = max(entry.get("step", 0), self._logged.get(what, -1))
 
     def flush(self) -> None:
         """Makes what was logged last through a power cut."""
         self._journal.flush()
+
+
+class _Reopened(Run):
+    """A run that has ended and is added to: its last word stays what it was."""
+
+    def _end(self, kind: type | None, error: BaseException | None, trace) -> None:
+        self._say(**self.last_word)
 
 
 def start_run(tracking_uri: str, experiment: str, name: str, say: Callable[[str], None]) -> Run:
@@ -188,6 +228,24 @@ def open_run(
         Journal(folder).mend()
         about = _connect(folder, tracking_uri)
     return Run(folder, about["tracking_uri"], lock, _sender(folder, about, say))
+
+
+@contextlib.contextmanager
+def reopened(folder: pathlib.Path) -> Iterator[Run]:
+    """Opens a run that has ended, to add to what is known of it: its status and its end stay what they were.
+
+    Raises:
+        InputError: another process is writing it, or it is no run of this machine.
+    """
+    with locked(folder) as lock:
+        with _unwritable(folder):
+            about = _about(folder)
+            journal = Journal(folder)
+            journal.settle()
+        run = _Reopened(folder, about["tracking_uri"], lock, _sender(folder, about, print))
+        run.last_word = journal.last_word
+        with run:
+            yield run
 
 
 def _sender(folder: pathlib.Path, about: dict, say: Callable[[str], None]) -> Sender:

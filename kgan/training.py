@@ -9,20 +9,23 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-import pipelines
-from kgan import checkpoints, configuration, environment, state, tracking, variants
-from kgan.callbacks import Finite, Measures, NonFiniteError, Progress, Samples, Saves
+from kgan import checkpoints, configuration, datasets, environment, evaluating, state, tracking, variants
+from kgan.callbacks import Evaluates, Finite, Measures, NonFiniteError, Progress, Samples, Saves
 from kgan.configuration import Configuration
+from kgan.datasets import Data
 from kgan.errors import InputError
+from kgan.health import Health
 from kgan.interrupts import Interrupts
 from kgan.journal import Journal
+from kgan.judging import Judge, Plan
+from kgan.protocol import Value
 from kgan.settings import FREE, PLACES, Settings
+from kgan.tracking import BEST
 from kgan.variants.base import Variant
-from pipelines.images import Images
 from pipelines.pairs import Pairs
 
-Data = Images | Pairs
-_DEFAULT_DATA = {"images": "digits", "unpaired": "photos", "paired": "photos"}  # by what a variant trains on
+_EVALUATE_NUM = 5000  # samples, where nothing else is said
+_COMPARED = 64  # images that samples are compared with
 _SHOWN = 4  # images of each domain in the grids of systems that translate
 
 
@@ -45,13 +48,14 @@ def train(settings: Settings, recipe: dict[str, object]) -> tracking.Run:
     config = resolve(settings, recipe, data)
     model = _compiled(config)
     _batches(config, model, data, 0)  # says what is wrong before there is a run
+    judge = _judge(config)
     _repair_others(config.settings.tracking_uri)
     uri, experiment = config.settings.tracking_uri, config.settings.experiment
     title = f"{settings.variant} {data.name}"
     with Interrupts() as interrupts, tracking.start_run(uri, experiment, title, print) as run:
         config.write(run.folder)
         _describe(run, config, data)
-        _fit(run, config, model, data, interrupts)
+        _fit(run, config, model, data, interrupts, judge)
     return run
 
 
@@ -86,6 +90,7 @@ def resume(name: str, changes: dict[str, object]) -> tracking.Run:
         notes = _restore(model, folder, config) if known else ["it has no checkpoint yet"]
         step = int(model.step.numpy())
         _check_rest(folder, step, config.settings.steps)
+        judge = _judge(config)
         _repair_others(config.settings.tracking_uri)
         tracker = config.settings.tracking_uri if "tracking_uri" in changes else None
         with Interrupts() as interrupts, tracking.open_run(folder, lock, tracker, print) as run:
@@ -98,7 +103,7 @@ def resume(name: str, changes: dict[str, object]) -> tracking.Run:
                 _describe(run, config, data)
             run.log_artifact(tracking.CONFIG)
             run.log_tags({"resumed_after_step": str(step), "steps": str(config.settings.steps)})
-            _fit(run, config, model, data, interrupts)
+            _fit(run, config, model, data, interrupts, judge)
     return run
 
 
@@ -164,46 +169,33 @@ def _check(settings: Settings) -> None:
     for name in ("steps", "batch_size", "sample_every", "log_every", "checkpoint_every", "keep"):
         if getattr(settings, name) < 1:
             raise InputError(f"--{name.replace('_', '-')}: got {getattr(settings, name)}, expected at least 1")
+    if settings.evaluate_every is not None and settings.evaluate_every < 1:
+        raise InputError(f"--evaluate-every: got {settings.evaluate_every}, expected at least 1")
     if not 0 <= settings.seed < 2**32:
         raise InputError(f"--seed: got {settings.seed}, expected 0 to {2**32 - 1}")
 
 
 def _load(settings: Settings) -> Data:
-    data = _open(settings, "train", settings.load_size)
+    data = datasets.load(settings)
     for note in data.notes:
         print(f"{data.name}: {note}")
     return data
 
 
-def _open(settings: Settings, split: str, load_size: int | float | None) -> Data:
-    variant = variants.load(settings.variant)
-    kind = variant.data
-    how = {"image_size": settings.image_size, "split": split, "skip_bad": settings.skip_bad}
-    how["load_size"] = load_size or variant.load_scale
-    in_two = settings.data_a is not None or settings.data_b is not None
-    place = settings.data or (None if in_two else _DEFAULT_DATA[kind])
-    if kind != "images":
-        return pipelines.load_pairs(kind, place, settings.data_a, settings.data_b, **how)
-    if in_two:
-        raise InputError(f"--data-a, --data-b: {settings.variant} trains on one set of images; expected --data")
-    return pipelines.load(place, **how)
-
-
-def _shown(config: Configuration, data: Data) -> tuple[np.ndarray, np.ndarray] | None:
-    """Images of both domains for the grids of a system that translates: of the test split where there is one."""
+def _shown(config: Configuration, data: Data) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+    """Images that are looked at again and again: for systems that translate of both domains, of the test split."""
     if not isinstance(data, Pairs):
-        return None
-    settings = dataclasses.replace(config.settings, skip_bad=True)
+        return _spread(data.images, _COMPARED)
     try:
-        data = _open(settings, "test", 1.0)
+        data = datasets.load_split(config, "test")
     except InputError:
-        data = _open(settings, "train", 1.0)
-    return _spread(data.a.images), _spread(data.b.images)
+        data = datasets.load_split(config, "train")
+    return _spread(data.a.images, _SHOWN), _spread(data.b.images, _SHOWN)
 
 
-def _spread(images: np.ndarray) -> np.ndarray:
+def _spread(images: np.ndarray, count: int) -> np.ndarray:
     """Some images from all over a set: neighbours are often alike."""
-    return images[np.linspace(0, len(images) - 1, min(_SHOWN, len(images))).astype(int)]
+    return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
 
 
 def _compiled(config: Configuration) -> Variant:
@@ -256,7 +248,14 @@ def _describe(run: tracking.Run, config: Configuration, data: Data) -> None:
     run.log_data(data.name, data.digest, {"num_images": data.size, "image_shape": data.image_shape})
 
 
-def _fit(run: tracking.Run, config: Configuration, model: Variant, data: Data, interrupts: Interrupts) -> None:
+def _fit(
+    run: tracking.Run,
+    config: Configuration,
+    model: Variant,
+    data: Data,
+    interrupts: Interrupts,
+    judge: Judge | None,
+) -> None:
     """Trains from the model's step to the last, saving on the way."""
     settings = config.settings
 
@@ -268,11 +267,14 @@ def _fit(run: tracking.Run, config: Configuration, model: Variant, data: Data, i
         save()
     progress = Progress(settings.steps)
     rows = settings.batch_size * model.rounds_per_step
+    shown = _shown(config, data)
     callbacks = [
         Finite(),
+        Health(run, settings.log_every, settings.sample_every, shown, print),
         Measures(run, settings.log_every, settings.steps, rows, progress.show),
-        Samples(run, settings.sample_every, settings.steps, _shown(config, data)),
+        Samples(run, settings.sample_every, settings.steps, shown),
         progress,
+        *([] if judge is None else [_evaluates(run, config, judge)]),
         Saves(save, settings.checkpoint_every, settings.steps, interrupts),
     ]
     with contextlib.closing(progress):
@@ -283,7 +285,41 @@ def _fit(run: tracking.Run, config: Configuration, model: Variant, data: Data, i
                 model.fit(batches, steps_per_epoch=settings.steps - step, callbacks=callbacks, verbose=0)
             except NonFiniteError as error:
                 _roll_back(run, config, model, error)
-    run.log_artifact(str(state.find(run.folder, "last").relative_to(run.folder)))
+    for name in ("last",) if judge is None else ("last", "best"):
+        run.log_artifact(str(state.find(run.folder, name).relative_to(run.folder)))
+    if judge is not None:
+        _report_best(run)
+
+
+def _judge(config: Configuration) -> Judge | None:
+    """What evaluates while the run trains, if anything does."""
+    settings = config.settings
+    if settings.evaluate_every is None:
+        return None
+    split = None if settings.hold_out is None else "validation"
+    names = tuple((settings.evaluate_metrics or "fid").split(","))
+    num = settings.evaluate_num or _EVALUATE_NUM
+    return Judge(config, Plan(names, settings.evaluate_features or "auto", num=num, split=split))
+
+
+def _evaluates(run: tracking.Run, config: Configuration, judge: Judge) -> Evaluates:
+    settings = config.settings
+
+    def measure(model: Variant) -> list[Value]:
+        return judge.judge(model, settings.precision)
+
+    def keep(model: Variant) -> None:
+        state.save(model, run.folder, config, 1, BEST)
+
+    known = evaluating.values_of_best(run.folder)
+    return Evaluates(run, measure, keep, known, settings.evaluate_every, settings.steps)
+
+
+def _report_best(run: tracking.Run) -> None:
+    best = {value.name: value for value in evaluating.values_of_best(run.folder)}
+    step = checkpoints.steps(run.folder / BEST)[-1]
+    for name, value in evaluating.last_values(run.folder).items():
+        print(f"{name}: {value} at the last step, {best.get(name)} at the best, {step}")
 
 
 def _roll_back(run: tracking.Run, config: Configuration, model: Variant, error: NonFiniteError) -> None:

@@ -26,7 +26,7 @@ def translate(
         run: id or folder of the run.
         model: instead of a run, the folder of an exported model; a SavedModel is a program, so take it only from
             people you trust.
-        checkpoint: step of the run's checkpoint to take; the last where none is given.
+        checkpoint: of the run: its step, last or best; the last where none is given.
         direction: which way; the run's own, or a-to-b where it has learned both.
         seed: of what systems like pix2pix draw: another seed, another translation.
         overwrite: replace files that are there already.

@@ -68,6 +68,15 @@ class Translation:
             panels[name] = images.grid(tf.reshape(rows, [-1, *rows.shape[2:]]).numpy(), len(columns))
         return panels
 
+    def probes(self, shown: tuple[np.ndarray, np.ndarray]) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+        """By direction, translations that are always of the same images, and images of the domain they go to; uint8.
+
+        Args:
+            shown: as for `grids`.
+        """
+        domains = dict(zip("ab", shown, strict=True))
+        return {name: (self.translate(domains[name[0]], name), domains[name[-1]]) for name in self.directions}
+
     def translated(self, direction: str, x: tf.Tensor, seeds: tf.Tensor) -> tf.Tensor:
         """What a generator makes of images whose sides fit it.
 

@@ -20,12 +20,13 @@ class Images:
 
     Attributes:
         name: the data set, as it was asked for.
-        split: "train" or "test".
+        split: "train", "validation" or "test".
         images: uint8 `[n, side, side, channels]`, an array or a memory map; `side` is the load size.
         labels: int32 `[n]`, or None.
         class_names: in order of label, or None.
         image_size: side of the images that `batches` yields.
-        digest: "sha256:" and hex digits over pixels, labels and shape: the same content has the same digest.
+        digest: "sha256:" and hex digits over pixels, labels and shape: the same content has the same digest. Of a
+            part that `hold_out` gives, the digest of the whole.
         notes: one-line remarks for a person on what was done to the pictures.
         small: an embedded set that wants a small model.
     """
@@ -54,6 +55,29 @@ class Images:
     def size(self) -> int:
         """Images in an epoch."""
         return len(self.images)
+
+    def hold_out(self, count: int) -> tuple[Images, Images]:
+        """Keeps images out of training, to choose by: the set without them, and they as its "validation" split.
+
+        They are the last ones; of a set in order of class, as class folders are, the last of each, in proportion.
+
+        Raises:
+            InputError: it would leave nothing to train on, or there is nothing to keep out.
+        """
+        if not 1 <= count < self.size:
+            expected = f"1 to {self.size - 1} of the {self.size} images"
+            raise InputError(f"--hold-out: got {count}, expected {expected}")
+        kept, out = slice(None, -count), slice(-count, None)
+        if self.labels is not None and self.labels[0] != self.labels[-1] and (np.diff(self.labels) >= 0).all():
+            rank = np.arange(self.size) - np.searchsorted(self.labels, self.labels)
+            share = (rank + 0.5) / np.bincount(self.labels)[self.labels]  # how far back in its class
+            order = np.argsort(share, kind="stable")
+            kept, out = np.sort(order[:-count]), np.sort(order[-count:])
+        return self._part(kept, "train"), self._part(out, "validation")
+
+    def _part(self, rows: slice | np.ndarray, split: str) -> Images:
+        labels = None if self.labels is None else self.labels[rows]
+        return dataclasses.replace(self, images=self.images[rows], labels=labels, split=split)
 
     def batches(
         self, rows: int, seed: int, first_step: int = 0, flip: bool = False, augment: Sequence[str] = ()

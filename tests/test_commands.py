@@ -17,7 +17,7 @@ def call(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, env=environment, check=False)
 
 
-@pytest.mark.parametrize("command", ["train", "generate", "translate", "sync", "export"])
+@pytest.mark.parametrize("command", ["train", "evaluate", "generate", "translate", "sync", "export"])
 def test_help_needs_no_tensorflow(command, tmp_path):
     for heavy in ("tensorflow", "keras", "mlflow", "numpy", "sklearn"):  # importing one of these would fail
         (tmp_path / f"{heavy}.py").write_text("raise ImportError('heavy')")
@@ -90,6 +90,6 @@ def test_from_a_file_to_pictures_and_a_tracker_that_has_them(workplace):
     assert resumed.returncode == 0, resumed.stderr
     assert f"run {run_id} goes on after step 2" in resumed.stdout and "step 4/4" in resumed.stdout
     chosen = call("-m", "kgan.generate", "--run", run_id, "--checkpoint", "3")
-    assert chosen.returncode == 2 and chosen.stderr.endswith("got '3', expected last or one of 2, 4\n")
+    assert chosen.returncode == 2 and chosen.stderr.endswith("got '3', expected last, best or one of 2, 4\n")
     synced = call("-m", "kgan.sync", "--run", run_id)
     assert (synced.returncode, synced.stdout) == (0, f"run {run_id}: the tracker has everything\n")

@@ -20,6 +20,17 @@ def test_entries_come_back_in_order_and_with_their_time(journal):
     assert all(isinstance(entry["time"], int) for entry in entries)
 
 
+def test_an_entry_may_bring_its_time_and_a_run_its_last_word(journal):
+    journal.append(kind="status", status="FINISHED", time=123)
+    assert journal.last_word == {"kind": "status", "status": "FINISHED", "time": 123}
+    journal.append(kind="evaluation", step=3, file="evaluations/step-0000003-0.json", values={"fid": 1.5})
+    assert journal.last_word is None and journal.status is None
+    journal.append(kind="evaluation", step=3, file="evaluations/step-0000003-0.json", values={"fid": "1.5"})
+    journal.append(**{"kind": "status", "status": "FINISHED", "time": 123})
+    assert [entry["kind"] for entry in journal.entries()] == ["status", "evaluation", "damaged", "status"]
+    assert journal.status == "FINISHED" and journal.entries()[-1]["time"] == 123
+
+
 def test_what_is_sent_is_not_sent_again(journal):
     assert journal.is_sent and journal.position == 0 and journal.unsent() == []
     for step in range(3):

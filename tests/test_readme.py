@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from kgan import options, train
+from kgan.evaluate import command as evaluate
 from kgan.export import command as export
 from kgan.generate import command as generate
 from kgan.sync import command as sync
@@ -43,6 +44,7 @@ def test_commands_are_understood(words, tmp_path, monkeypatch):
     if "--help" in arguments:
         arguments.remove("--help")
     fixed = {"kgan.generate": generate, "kgan.translate": translate, "kgan.sync": sync, "kgan.export": export}
+    fixed["kgan.evaluate"] = evaluate
     variant = dict(zip(arguments[::2], arguments[1::2], strict=False)).get("--variant", "dcgan")
     command = fixed[name] if name in fixed else train.command(variant)
     file = options.read_config("experiment.yaml") if "--config" in arguments else {}

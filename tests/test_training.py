@@ -54,7 +54,8 @@ def test_a_run_tells_everything(workplace, variant, capsys):
     assert not {"auto", "None"} & set(stored.data.params.values())
     for tag in ("version.keras", "version.tensorflow", "hardware.cpu", "hardware.gpu", "mlflow.source.git.commit"):
         assert stored.data.tags[tag]
-    measured = {*variants.load(variant).measures, "images_per_second"}
+    looked_at = ["samples"] if variants.load(variant).data == "images" else state.load_model(run.folder).directions
+    measured = {*variants.load(variant).measures, "images_per_second", *(f"{name}_distance" for name in looked_at)}
     assert set(stored.data.metrics) == measured
     for measure in measured:
         history = client().get_metric_history(run.id, measure)

@@ -9,6 +9,7 @@ from kgan.metrics.divergence import jensen_shannon_divergence, kl_divergence
 from kgan.metrics.frechet import feature_statistics, frechet_distance, frechet_distance_from_statistics
 from kgan.metrics.inception import inception_score
 from kgan.metrics.kernel import kernel_distance
+from kgan.metrics.memorisation import memorisation
 from kgan.metrics.parzen import choose_sigma, parzen_log_likelihood
 from kgan.metrics.prdc import density_coverage, precision_recall
 from kgan.metrics.reconstruction import psnr, ssim
@@ -25,6 +26,7 @@ __all__ = [
     "jensen_shannon_divergence",
     "kernel_distance",
     "kl_divergence",
+    "memorisation",
     "parzen_log_likelihood",
     "precision_recall",
     "psnr",

@@ -1,3 +1,4 @@
+import dataclasses
 import gc
 import time
 
@@ -94,3 +95,36 @@ def test_the_rows_are_not_copied():
     data.images[:] = 99
     later = [next(iterator).numpy() for _ in range(5)][-1]  # beyond what was fetched ahead
     assert (later == 99).all()
+
+
+def labelled(labels: list[int]) -> Images:
+    data = numbered(len(labels))
+    return dataclasses.replace(data, labels=np.array(labels, np.int32), class_names=("a", "b", "c"))
+
+
+def rows(data: Images) -> list[int]:
+    return data.images[:, 0, 0, 0].tolist()
+
+
+@pytest.mark.parametrize("data", [numbered(10), labelled([0, 2, 1, 1, 0, 2, 0, 1, 2, 0])])
+def test_the_last_images_are_held_out(data):
+    train, validation = data.hold_out(3)
+    assert rows(train) == [*range(7)] and rows(validation) == [7, 8, 9]
+    assert (train.split, validation.split, validation.digest) == ("train", "validation", data.digest)
+    assert data.labels is None or validation.labels.tolist() == [1, 2, 0]
+
+
+def test_of_sets_in_order_of_class_the_last_of_each_is_held_out():
+    train, validation = labelled([0] * 4 + [1] * 8 + [2] * 4).hold_out(4)
+    assert rows(validation) == [3, 10, 11, 15] and validation.labels.tolist() == [0, 1, 1, 2]
+    assert rows(train) == [i for i in range(16) if i not in (3, 10, 11, 15)]
+
+
+def test_one_class_is_no_order():
+    assert rows(labelled([1] * 5).hold_out(2)[1]) == [3, 4]
+
+
+@pytest.mark.parametrize("count", [0, -1, 10, 11])
+def test_something_must_be_held_out_and_something_left(count):
+    with pytest.raises(InputError, match=f"--hold-out: got {count}, expected 1 to 9 of the 10 images"):
+        numbered(10).hold_out(count)

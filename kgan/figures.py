@@ -1,0 +1,137 @@
+"""The figures that `kgan.evaluate` can measure: each a function of the features of examples and samples."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from kgan import metrics
+from kgan.errors import InputError
+from kgan.features import Features
+
+_SUBSETS, _SUBSET_SIZE = 100, 1000  # of the kernel distance
+_SPLITS = 10  # of the inception score
+_PAIRS = 8  # of samples and the training images nearest to them that are shown
+_SIGMA_IMAGES = 1000  # the width of Parzen's window is chosen on: as in the code of the 2014 paper
+
+
+class Sets(NamedTuple):
+    """What a metric is given. Features are float32 `[n, d]`, logits `[n, k]` or None."""
+
+    network: Features
+    real: np.ndarray | None  # None where no metric compares features
+    real_logits: np.ndarray | None
+    statistics: Callable[[], tuple[np.ndarray, np.ndarray]]  # mean and covariance of `real`
+    fake: np.ndarray | None
+    fake_logits: np.ndarray | None
+    fake_pixels: np.ndarray | None  # in [0, 1]
+    unseen_pixels: tuple[np.ndarray, np.ndarray] | None  # to choose by and to measure on
+    train: np.ndarray | None
+    unseen: np.ndarray | None
+
+
+class Figure(NamedTuple):
+    """What a metric gives for one set of samples."""
+
+    name: str
+    value: float
+    better: str = "lower"
+    real_count: int | None = None  # all of the split where none is given
+    error: float | None = None
+    error_of: str = ""
+    parameters: dict[str, int | float | str] = {}  # noqa: RUF012, never changed
+    found: dict[str, object] = {}  # noqa: RUF012
+
+
+def _fid(sets: Sets) -> list[Figure]:
+    fake = metrics.feature_statistics(sets.fake)
+    return [Figure("fid", metrics.frechet_distance_from_statistics(*sets.statistics(), *fake))]
+
+
+def _kid(sets: Sets) -> list[Figure]:
+    real = _some(sets.real, len(sets.fake))
+    size = min(_SUBSET_SIZE, len(real), len(sets.fake))
+    mean, std = metrics.kernel_distance(real, sets.fake, _SUBSETS, size)
+    parameters = {"subsets": _SUBSETS, "subset_size": size}
+    error_of = f"standard deviation over {_SUBSETS} subsets"
+    return [Figure("kid", mean, real_count=len(real), error=std, error_of=error_of, parameters=parameters)]
+
+
+def _inception_score(sets: Sets) -> list[Figure]:
+    if sets.fake_logits is None:
+        expected = "expected --features inception, or classifier for data with labels"
+        raise InputError(f"--metrics: is needs a network that classifies, got {sets.network.name}; {expected}")
+    mean, std = metrics.inception_score(sets.fake_logits, _SPLITS)
+    error_of = f"standard deviation over {_SPLITS} splits"
+    return [Figure("is", mean, "higher", error=std, error_of=error_of, parameters={"splits": _SPLITS})]
+
+
+def _precision_recall(sets: Sets) -> list[Figure]:
+    real = _some(sets.real, len(sets.fake))
+    values = metrics.precision_recall(real, sets.fake, k=3)
+    return [
+        Figure(name, value, "higher", len(real), parameters={"k": 3})
+        for name, value in zip(("precision", "recall"), values, strict=True)
+    ]
+
+
+def _density_coverage(sets: Sets) -> list[Figure]:
+    real = _some(sets.real, len(sets.fake))
+    values = metrics.density_coverage(real, sets.fake, k=5)
+    return [
+        Figure(name, value, "higher", len(real), parameters={"k": 5})
+        for name, value in zip(("density", "coverage"), values, strict=True)
+    ]
+
+
+def _parzen(sets: Sets) -> list[Figure]:
+    validation, test = sets.unseen_pixels
+    some = validation[np.linspace(0, len(validation) - 1, min(_SIGMA_IMAGES, len(validation))).astype(int)]
+    sigma = metrics.choose_sigma(sets.fake_pixels, some)
+    mean, error = metrics.parzen_log_likelihood(sets.fake_pixels, test, sigma)
+    error_of = f"standard error over {len(test)} images"
+    parameters = {"sigma_chosen_on": len(some)}
+    return [Figure("parzen", mean, "higher", len(test), error, error_of, parameters, {"sigma": sigma})]
+
+
+def _classes(sets: Sets) -> list[Figure]:
+    if sets.network.name != "classifier":
+        raise InputError(f"--metrics: coverage counts the classes of the data, not those of {sets.network.name}")
+    logits = sets.fake_logits
+    covered, counts = metrics.class_coverage(logits.argmax(axis=1), logits.shape[1])
+    _, real = metrics.class_coverage(sets.real_logits.argmax(axis=1), logits.shape[1])
+    found = {"counts": counts.tolist()}
+    return [
+        Figure("classes", covered, "higher", parameters={"classes": len(counts)}, found=found),
+        Figure("classes_kl", metrics.kl_divergence(counts, real), parameters={"classes": len(counts)}),
+    ]
+
+
+def _memorisation(sets: Sets) -> list[Figure]:
+    copies = metrics.memorisation(sets.train, sets.unseen, sets.fake)
+    closest = np.argsort(copies.distances / copies.threshold)[:_PAIRS]
+    pairs = [[int(i), int(copies.nearest[i]), float(copies.distances[i])] for i in closest]
+    parameters = {"calibrated_on": len(sets.unseen)}
+    found = {"pairs": pairs, "threshold": copies.threshold}
+    return [
+        Figure("memorised", copies.memorised, real_count=len(sets.train), parameters=parameters, found=found),
+        Figure("duplicates", copies.duplicates, real_count=len(sets.train), parameters=parameters),
+    ]
+
+
+def _some(rows: np.ndarray, count: int) -> np.ndarray:
+    """As many rows as there are samples, always the same, from all over the set."""
+    return rows if len(rows) <= count else rows[np.sort(np.random.default_rng(0).choice(len(rows), count, False))]
+
+
+# What `kgan.evaluate --metrics` takes.
+METRICS: dict[str, Callable[[Sets], list[Figure]]] = {
+    "fid": _fid,
+    "kid": _kid,
+    "is": _inception_score,
+    "pr": _precision_recall,
+    "dc": _density_coverage,
+    "parzen": _parzen,
+    "coverage": _classes,
+    "memorisation": _memorisation,
+}

@@ -1,0 +1,92 @@
+"""Signs that a training goes wrong, out of numbers that it gives anyway: each with what to try."""
+
+import re
+from collections.abc import Callable
+
+import keras
+import numpy as np
+
+from kgan.tracking import Run
+
+_WINDOWS = 10  # in a row, before a sign of the losses counts
+_CHECKS = 2  # of samples in a row
+_SURE = 0.02  # a discriminator's loss: below, it is right with a probability of 0.99 on images and on samples
+_VANISHED = 1e-3  # of the largest gradient norm so far
+_ALIKE = 0.1  # of the mean distance between images
+
+_TRY = {
+    "discriminator": "the generator learns little from it: try a lower learning rate of the discriminator, a smaller "
+    "one, more updates of the generator, or more data",
+    "gradient": "the generator hardly moves: try the non-saturating loss, a weaker discriminator, or another seed",
+    "collapse": "the generator has collapsed: try lower learning rates, larger batches, another seed, or go on from "
+    "an earlier checkpoint",
+}
+
+
+class Health(keras.callbacks.Callback):
+    """Warns, once for each kind, and marks the run by a tag `health.KIND`.
+
+    Args:
+        run: that is watched.
+        every: steps over which the measures are averaged ...
+        sample_every: ... and steps between two looks at samples.
+        shown: what `model.probes` takes.
+        say: prints one line for a person.
+    """
+
+    def __init__(self, run: Run, every: int, sample_every: int, shown, say: Callable[[str], None]):
+        super().__init__()
+        self.run = run
+        self.every = every
+        self.sample_every = sample_every
+        self.shown = shown
+        self.say = say
+        self.in_a_row: dict[str, int] = {}
+        self.largest: dict[str, float] = {}
+
+    def on_train_batch_end(self, batch, logs=None):
+        step = int(self.model.step.numpy())
+        if step % self.every == 0:
+            self._look_at_measures(step, logs)
+        if step % self.sample_every == 0:
+            self._look_at_samples(step)
+
+    def _look_at_measures(self, step: int, logs: dict[str, float]) -> None:
+        for name in self.model.measures:
+            value = float(logs[name])
+            if re.fullmatch(r"discriminator.*_loss", name):
+                found = f"{name} is {value:.2g}: it tells every sample from an image"
+                self._count("discriminator", name, 0 <= value < _SURE, _WINDOWS, step, found)
+            if re.fullmatch(r"generator.*_gradient_norm", name):
+                largest = self.largest[name] = max(value, self.largest.get(name, 0.0))
+                found = f"{name} is {value:.2g}, after {largest:.2g}"
+                self._count("gradient", name, value < _VANISHED * largest or value == 0, _WINDOWS, step, found)
+
+    def _look_at_samples(self, step: int) -> None:
+        shares = {}
+        for name, (samples, real) in self.model.probes(self.shown).items():
+            if len(real) < 2:
+                continue
+            share = shares[f"{name}_distance"] = mean_distance(samples) / max(mean_distance(real), 1e-12)
+            found = f"{name} lie {share:.2g} as far apart as images do"
+            self._count("collapse", name, share < _ALIKE, _CHECKS, step, found)
+        self.run.log_metrics(step, shares, "health")
+
+    def _count(self, kind: str, name: str, ill: bool, needed: int, step: int, found: str) -> None:
+        """Counts how often in a row something was ill; says so when it is often enough."""
+        self.in_a_row[name] = self.in_a_row.get(name, 0) + 1 if ill else 0
+        if self.in_a_row[name] >= needed and not self.run.has(f"health.{kind}"):
+            said = f"step {step}: {found}; {_TRY[kind]}"
+            self.run.log_tags({f"health.{kind}": said})
+            self.say(f"run {self.run.id}: warning: {said}")
+
+
+def mean_distance(images: np.ndarray) -> float:
+    """The root mean square difference of two of them, from 0 to 1, averaged over all pairs.
+
+    Args:
+        images: uint8 `[n, ...]`; of one image it is 0.
+    """
+    rows = images.reshape(len(images), -1).astype(np.float64) / 255.0
+    apart = [np.sqrt(((rows[i + 1 :] - rows[i]) ** 2).mean(axis=1)) for i in range(len(rows) - 1)]
+    return float(np.concatenate(apart).mean()) if apart else 0.0

@@ -1,0 +1,112 @@
+import types
+
+import keras
+import numpy as np
+import pytest
+
+from kgan.health import Health, mean_distance
+
+
+class Run:
+    """A run that keeps what it is told."""
+
+    id = "r"
+
+    def __init__(self):
+        self.tags, self.metrics = {}, {}
+
+    def has(self, what: str) -> bool:
+        return what in self.tags
+
+    def log_tags(self, tags: dict) -> None:
+        self.tags |= tags
+
+    def log_metrics(self, step: int, values: dict, key: str) -> None:
+        self.metrics[step] = values
+
+
+class Watched:
+    """Feeds a callback the measures and samples of a training."""
+
+    def __init__(self, samples: np.ndarray | None = None, sample_every: int = 10**9):
+        self.run, self.said = Run(), []
+        self.real = np.random.default_rng(0).integers(0, 256, (16, 4, 4, 1), np.uint8)
+        self.samples = self.real if samples is None else samples
+        self.health = Health(self.run, 1, sample_every, None, self.said.append)
+        self.step = 0
+
+    def go(self, steps: int, **measures) -> "Watched":
+        for _ in range(steps):
+            self.step += 1
+            model = types.SimpleNamespace(
+                step=keras.Variable(self.step, dtype="int64"),
+                measures=tuple(measures),
+                probes=lambda shown: {"samples": (self.samples, self.real)},
+            )
+            self.health.set_model(model)
+            self.health.on_train_batch_end(0, measures)
+        return self
+
+
+def test_a_discriminator_that_wins_outright_is_told_once():
+    watched = Watched().go(9, discriminator_loss=0.001)
+    assert not watched.said
+    watched.go(30, discriminator_loss=0.001)
+    (said,) = watched.said
+    assert "step 10: discriminator_loss is 0.001: it tells every sample from an image" in said and "try" in said
+    assert watched.run.tags["health.discriminator"] in said
+
+
+def test_a_discriminator_that_loses_now_and_then_is_well():
+    watched = Watched()
+    for _ in range(20):
+        watched.go(9, discriminator_loss=0.001).go(1, discriminator_loss=0.1)
+    assert not watched.said
+
+
+@pytest.mark.parametrize("name", ["critic_loss", "generator_loss", "discriminator_gradient_norm"])
+def test_other_measures_may_be_small(name):
+    assert not Watched().go(50, **{name: 1e-9}).said
+
+
+def test_a_loss_below_zero_is_no_probability():
+    assert not Watched().go(50, discriminator_loss=-3.0).said
+
+
+def test_a_gradient_that_vanishes_is_told():
+    watched = Watched().go(20, generator_gradient_norm=2.0).go(9, generator_gradient_norm=1e-3)
+    assert not watched.said
+    watched.go(1, generator_gradient_norm=1e-3)
+    assert "step 30: generator_gradient_norm is 0.001, after 2" in watched.said[0]
+    assert "health.gradient" in watched.run.tags
+
+
+def test_a_gradient_that_begins_small_is_well():
+    assert not Watched().go(50, generator_gradient_norm=1e-6).said
+
+
+def test_no_gradient_at_all_is_told():
+    assert Watched().go(10, generator_gradient_norm=0.0).said
+
+
+def test_a_constant_generator_is_told_after_two_looks():
+    watched = Watched(np.zeros((16, 4, 4, 1), np.uint8), sample_every=5).go(5, generator_loss=1.0)
+    assert not watched.said and watched.run.metrics[5] == {"samples_distance": 0.0}
+    watched.go(5, generator_loss=1.0)
+    assert "step 10: samples lie 0 as far apart as images do" in watched.said[0]
+    assert "health.collapse" in watched.run.tags
+
+
+def test_samples_as_far_apart_as_images_are_well():
+    watched = Watched(sample_every=5).go(50, generator_loss=1.0)
+    assert not watched.said and watched.run.metrics[50] == {"samples_distance": 1.0}
+
+
+def test_the_distance_is_the_mean_over_pairs():
+    images = np.random.default_rng(1).integers(0, 256, (5, 3, 2, 1), np.uint8)
+    rows = images.reshape(5, -1) / 255.0
+    pairs = [np.sqrt(np.mean((a - b) ** 2)) for i, a in enumerate(rows) for b in rows[:i]]
+    assert mean_distance(images) == pytest.approx(np.mean(pairs), rel=1e-12)
+    assert mean_distance(images[:1]) == 0.0
+    black_and_white = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1).repeat(4, axis=1)
+    assert mean_distance(black_and_white) == 1.0
