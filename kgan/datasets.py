@@ -1,6 +1,7 @@
 """The data set of a run: which part it trains on, which it shows, which it is judged by."""
 
 import dataclasses
+import functools
 
 import pipelines
 from kgan import variants
@@ -14,45 +15,73 @@ Data = Images | Pairs
 _DEFAULT = {"images": "digits", "unpaired": "photos", "paired": "photos"}  # by what a variant trains on
 
 
-def load(settings: Settings) -> Data:
-    """What a run trains on: the train split without what is held out.
+class Splits:
+    """The splits of a data set, each decoded when it is first asked for, and once.
 
-    Raises:
-        InputError: the data cannot be used.
-    """
-    data = _open(settings, "train", settings.load_size or variants.load(settings.variant).load_scale)
-    return data if settings.hold_out is None else _divided(settings, data)[0]
-
-
-def load_split(config: Configuration, split: str) -> Data:
-    """One split of a run's data set, in the size of the images that the run makes.
+    All raise InputError where the data cannot be used or have no such split.
 
     Args:
-        config: of the run.
-        split: "train", "validation" (what was held out) or "test".
-
-    Raises:
-        InputError: there is no such split, or it is not the one that the run was trained on.
+        settings: of the run.
+        load_size: side to which training pictures are decoded, or a share of the image size.
+        digest: what the training pictures must have, if anything.
     """
+
+    def __init__(self, settings: Settings, load_size: int | float, digest: str | None = None):
+        self._settings = settings
+        self._load_size = load_size
+        self._digest = digest
+
+    @functools.cached_property
+    def whole(self) -> Data:
+        """The train split, with what is held out."""
+        data = _open(self._settings, "train", self._load_size)
+        if self._digest not in (None, data.digest):
+            expected = f"expected the images the run was trained on ({self._digest})"
+            raise InputError(f"--data {data.name}: got {data.digest}, {expected}")
+        return data
+
+    @property
+    def train(self) -> Data:
+        """What is trained on."""
+        return self.whole if self._settings.hold_out is None else self._divided[0]
+
+    @property
+    def validation(self) -> Images:
+        """What is held out."""
+        if self._settings.hold_out is None:
+            raise InputError("--split: got validation, but the run held no images out (--hold-out N in training)")
+        return self._divided[1]
+
+    @functools.cached_property
+    def test(self) -> Data:
+        """The test split, without pictures that cannot be read: they are of no consequence to the training."""
+        settings = dataclasses.replace(self._settings, image_size=self.whole.image_shape[0], skip_bad=True)
+        return _open(settings, "test", 1.0)
+
+    @functools.cached_property
+    def _divided(self) -> tuple[Images, Images]:
+        if isinstance(self.whole, Pairs):
+            variant = self._settings.variant
+            raise InputError(f"--hold-out: {variant} translates; give its data a test split instead")
+        return self.whole.hold_out(self._settings.hold_out)
+
+    def sized(self) -> "Splits":
+        """The same, decoded to the size of the images that a run makes: without what is for random crops."""
+        if self.whole.load_size == self.whole.image_shape[0]:
+            return self
+        return Splits(dataclasses.replace(self._settings, image_size=self.whole.image_shape[0]), 1.0)
+
+
+def for_training(settings: Settings) -> Splits:
+    """The splits that a run begins with: its settings may leave the sizes open."""
+    return Splits(settings, settings.load_size or variants.load(settings.variant).load_scale)
+
+
+def of_run(config: Configuration) -> Splits:
+    """The splits of a run, decoded to the size of its images. Other images than it was trained on are refused."""
     settings = config.settings
-    if split == "test":  # of no consequence to the training: pictures that cannot be read are left out
-        return _open(dataclasses.replace(settings, skip_bad=True), split, 1.0)
-    data = _open(settings, "train", 1.0)
     same_size = settings.load_size == settings.image_size
-    if same_size and data.digest != config.data["digest"]:
-        expected = f"expected the images the run was trained on ({config.data['digest']})"
-        raise InputError(f"--data {data.name}: got {data.digest}, {expected}")
-    if settings.hold_out is None:
-        if split == "train":
-            return data
-        raise InputError("--split: got validation, but the run held no images out (--hold-out N in training)")
-    return _divided(settings, data)[split == "validation"]
-
-
-def _divided(settings: Settings, data: Data) -> tuple[Images, Images]:
-    if isinstance(data, Pairs):
-        raise InputError(f"--hold-out: {settings.variant} translates; give its data a test split instead")
-    return data.hold_out(settings.hold_out)
+    return Splits(settings, 1.0, config.data["digest"] if same_size else None)
 
 
 def _open(settings: Settings, split: str, load_size: int | float) -> Data:

@@ -7,7 +7,7 @@ import re
 import numpy as np
 from tqdm import tqdm
 
-from kgan import checkpoints, images, protocol, state, tracking
+from kgan import checkpoints, datasets, images, protocol, state, tracking
 from kgan.configuration import Configuration
 from kgan.errors import InputError
 from kgan.judging import Judge, Plan
@@ -52,7 +52,7 @@ def evaluate(folder: pathlib.Path, config: Configuration, plan: Plan, checkpoint
         places.setdefault(same, []).append(name)
     found = []
     with tqdm(unit="image", dynamic_ncols=True, disable=None) as bar:
-        judge = Judge(config, plan, bar.update)
+        judge = Judge(config, plan, datasets.of_run(config), bar.update)
         for place, said in places.items():
             bar.set_postfix_str(place.stem)
             model = state.load_model(folder, said[0])

@@ -11,8 +11,9 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from kgan import datasets, environment, features, images, metrics, references, variants
+from kgan import environment, features, images, metrics, references, variants
 from kgan.configuration import Configuration
+from kgan.datasets import Splits
 from kgan.errors import InputError, near_misses, require_at_least
 from kgan.features import Features
 from kgan.figures import METRICS, Figure, Sets
@@ -66,24 +67,28 @@ class Judge:
     Args:
         config: of the run.
         plan: what to measure.
+        splits: of the run's data.
         advance: called with numbers of images that were seen.
 
     Raises:
         InputError: the data or the features cannot be had, or a metric cannot be measured on them.
     """
 
-    def __init__(self, config: Configuration, plan: Plan, advance: Callable[[int], object] = lambda _: None):
+    def __init__(
+        self, config: Configuration, plan: Plan, splits: Splits, advance: Callable[[int], object] = lambda _: None
+    ):
         self.config = config
         self.plan = plan
+        self.splits = splits
         self.latent = issubclass(variants.load(config.settings.variant), Latent)
         self.advance = advance
         self.split = plan.split or ("train" if self.latent else "test")
         self.unseen = self._find_unseen()
-        data = datasets.load_split(config, self.split)
+        data = getattr(splits, self.split)
         self.domains = {"": data} if self.latent else {"a": data.a, "b": data.b}
         self.network = features.pixels()
         if self._compares:
-            self.network = _network(config, plan, self.domains[""] if self.latent else None)
+            self.network = self._choose_network()
 
     def judge(self, model: Variant, precision: str = "float32") -> list[Value]:
         """Measures everything of the plan.
@@ -112,7 +117,7 @@ class Judge:
                 pairs = value.found["pairs"][0] if self.plan.seeds > 1 else value.found["pairs"]  # of the first seed
                 samples, nearest = ([pair[i] for pair in pairs] for i in (0, 1))
                 latents = tf.gather(model.latents(self.plan.num, 0, self.plan.truncation), samples)
-                tiles = np.stack([model.decode(latents), self.train.images[nearest]], axis=1)
+                tiles = np.stack([model.decode(latents), self.splits.train.images[nearest]], axis=1)
                 tiles = tiles.reshape(-1, *tiles.shape[2:])
                 found["memorisation"] = images.enlarge(images.grid(tiles, 4), tiles.shape[2])
         return found
@@ -164,7 +169,7 @@ class Judge:
         plain = of_pixels or metric == "coverage" or self.network.name == "inception"
         network = features.pixels() if of_pixels else self.network
         short = "" if plain else f"{re.sub(r'[^A-Za-z0-9]+', '_', network.name)}_"
-        compared = self.unseen[-1] if of_pixels else self.train if metric == "memorisation" else real
+        compared = self.unseen[-1] if of_pixels else self.splits.train if metric == "memorisation" else real
         versions = environment.decisive()
         protocol = Protocol(
             metric=figure.name,
@@ -194,13 +199,13 @@ class Judge:
             yield model.translate(np.asarray(images.images[start : start + _AT_ONCE]), direction, seed)
 
     def _find_unseen(self) -> list[Images]:
-        """Images that the training has not seen, where a metric needs them."""
+        """What `_all_unseen` finds, where a metric needs it."""
         needing = [name for name in self.plan.metrics if name in _OF_UNSEEN]
         if not needing:
             return []
         if not self.latent:
             raise InputError(f"--metrics: {needing[0]} is for systems that draw latents, not those that translate")
-        found = unseen(self.config)
+        found = self._all_unseen()
         if not found:
             raise InputError(
                 f"--metrics: {needing[0]} needs images that the training has not seen: data with a test split, or a "
@@ -226,42 +231,36 @@ class Judge:
         """Features of what was trained on, and of what was not."""
         if "memorisation" not in self.plan.metrics:
             return None, None
-        sets = (self.train, self.unseen[-1])
+        sets = (self.splits.train, self.unseen[-1])
         return tuple(references.compute(self.network, images, self.advance)[0] for images in sets)
 
-    @functools.cached_property
-    def train(self) -> Images:
-        """What was trained on."""
-        return datasets.load_split(self.config, "train")
+    def _all_unseen(self) -> list[Images]:
+        """What the training has not seen, as far as it is there: what was held out, and the test split."""
+        found = [] if self.config.settings.hold_out is None else [self.splits.validation]
+        with contextlib.suppress(InputError):  # most sets have none
+            found.append(self.splits.test)
+        return found
 
+    def _choose_network(self) -> Features:
+        labelled = self.latent and self.domains[""].labels is not None
+        name = self.plan.features
+        if name == "auto":
+            name = "classifier" if labelled else "inception"
+        if name == "classifier":
+            if not labelled:
+                expected = "expected inception or a path"
+                raise InputError(f"--features: got classifier, but the data have no labels; {expected}")
+            return self._classifier()
+        if name == "inception":
+            return features.inception(self.plan.inception, self.plan.resize)
+        return features.pixels() if name == "pixels" else features.model(name, self.plan.resize)
 
-def unseen(config: Configuration) -> list[Images]:
-    """The splits that the training has not seen: what was held out, and the test split; as far as they are there."""
-    found = [] if config.settings.hold_out is None else [datasets.load_split(config, "validation")]
-    with contextlib.suppress(InputError):  # most sets have none
-        found.append(datasets.load_split(config, "test"))
-    return found
-
-
-def _network(config: Configuration, plan: Plan, real: Images | None) -> Features:
-    labelled = real is not None and real.labels is not None
-    name = plan.features
-    if name == "auto":
-        name = "classifier" if labelled else "inception"
-    if name == "classifier":
-        if not labelled:
-            raise InputError("--features: got classifier, but the data have no labels; expected inception or a path")
-        return _classifier(config)
-    if name == "inception":
-        return features.inception(plan.inception, plan.resize)
-    return features.pixels() if name == "pixels" else features.model(name, plan.resize)
-
-
-def _classifier(config: Configuration) -> Features:
-    train = datasets.load_split(config, "train")
-    others = [images for images in unseen(config) if images.labels is not None]
-    test = (others[-1].images, others[-1].labels) if others else None
-    return features.classifier((train.images, train.labels), test, f"{train.digest} {train.size}")
+    def _classifier(self) -> Features:
+        """Of the labels of what was trained on; how good it is shows on what was not."""
+        train = self.splits.train
+        others = [images for images in self._all_unseen() if images.labels is not None]
+        test = (others[-1].images, others[-1].labels) if others else None
+        return features.classifier((train.images, train.labels), test, f"{train.digest} {train.size}")
 
 
 def _flat(images: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import tensorflow as tf
 from kgan import checkpoints, configuration, datasets, environment, evaluating, state, tracking, variants
 from kgan.callbacks import Evaluates, Finite, Measures, NonFiniteError, Progress, Samples, Saves
 from kgan.configuration import Configuration
-from kgan.datasets import Data
+from kgan.datasets import Data, Splits
 from kgan.errors import InputError
 from kgan.health import Health
 from kgan.interrupts import Interrupts
@@ -44,18 +44,19 @@ def train(settings: Settings, recipe: dict[str, object]) -> tracking.Run:
         RunError: numbers are not finite any more, or the run's folder cannot be written.
         KeyboardInterrupt: Ctrl-C or SIGTERM; a checkpoint has been written.
     """
-    data = _load(settings)
+    splits = _load(settings)
+    data = splits.train
     config = resolve(settings, recipe, data)
     model = _compiled(config)
     _batches(config, model, data, 0)  # says what is wrong before there is a run
-    judge = _judge(config)
+    judge = _judge(config, splits)
     _repair_others(config.settings.tracking_uri)
     uri, experiment = config.settings.tracking_uri, config.settings.experiment
     title = f"{settings.variant} {data.name}"
     with Interrupts() as interrupts, tracking.start_run(uri, experiment, title, print) as run:
         config.write(run.folder)
         _describe(run, config, data)
-        _fit(run, config, model, data, interrupts, judge)
+        _fit(run, config, model, splits, interrupts, judge)
     return run
 
 
@@ -81,7 +82,8 @@ def resume(name: str, changes: dict[str, object]) -> tracking.Run:
         recorded = configuration.load(folder)
         config = change(recorded, changes)
         checkpoints.clean(folder / tracking.CHECKPOINTS)
-        data = _load(config.settings)
+        splits = _load(config.settings)
+        data = splits.train
         if data.digest != recorded.data["digest"]:
             expected = f"expected the images the run was trained on ({recorded.data['digest']})"
             raise InputError(f"--data {data.name}: got {data.digest}, {expected}")
@@ -90,7 +92,7 @@ def resume(name: str, changes: dict[str, object]) -> tracking.Run:
         notes = _restore(model, folder, config) if known else ["it has no checkpoint yet"]
         step = int(model.step.numpy())
         _check_rest(folder, step, config.settings.steps)
-        judge = _judge(config)
+        judge = _judge(config, splits)
         _repair_others(config.settings.tracking_uri)
         tracker = config.settings.tracking_uri if "tracking_uri" in changes else None
         with Interrupts() as interrupts, tracking.open_run(folder, lock, tracker, print) as run:
@@ -103,7 +105,7 @@ def resume(name: str, changes: dict[str, object]) -> tracking.Run:
                 _describe(run, config, data)
             run.log_artifact(tracking.CONFIG)
             run.log_tags({"resumed_after_step": str(step), "steps": str(config.settings.steps)})
-            _fit(run, config, model, data, interrupts, judge)
+            _fit(run, config, model, splits, interrupts, judge)
     return run
 
 
@@ -175,21 +177,21 @@ def _check(settings: Settings) -> None:
         raise InputError(f"--seed: got {settings.seed}, expected 0 to {2**32 - 1}")
 
 
-def _load(settings: Settings) -> Data:
-    data = datasets.load(settings)
-    for note in data.notes:
-        print(f"{data.name}: {note}")
-    return data
+def _load(settings: Settings) -> Splits:
+    splits = datasets.for_training(settings)
+    for note in splits.train.notes:
+        print(f"{splits.train.name}: {note}")
+    return splits
 
 
-def _shown(config: Configuration, data: Data) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+def _shown(splits: Splits) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
     """Images that are looked at again and again: for systems that translate of both domains, of the test split."""
-    if not isinstance(data, Pairs):
-        return _spread(data.images, _COMPARED)
+    if not isinstance(splits.train, Pairs):
+        return _spread(splits.train.images, _COMPARED)
     try:
-        data = datasets.load_split(config, "test")
+        data = splits.test
     except InputError:
-        data = datasets.load_split(config, "train")
+        data = splits.sized().train
     return _spread(data.a.images, _SHOWN), _spread(data.b.images, _SHOWN)
 
 
@@ -252,7 +254,7 @@ def _fit(
     run: tracking.Run,
     config: Configuration,
     model: Variant,
-    data: Data,
+    splits: Splits,
     interrupts: Interrupts,
     judge: Judge | None,
 ) -> None:
@@ -267,7 +269,7 @@ def _fit(
         save()
     progress = Progress(settings.steps)
     rows = settings.batch_size * model.rounds_per_step
-    shown = _shown(config, data)
+    shown = _shown(splits)
     callbacks = [
         Finite(),
         Health(run, settings.log_every, settings.sample_every, shown, print),
@@ -280,7 +282,7 @@ def _fit(
     with contextlib.closing(progress):
         while (step := int(model.step.numpy())) < settings.steps:
             interrupts.heed()
-            batches = _batches(config, model, data, step)
+            batches = _batches(config, model, splits.train, step)
             try:
                 model.fit(batches, steps_per_epoch=settings.steps - step, callbacks=callbacks, verbose=0)
             except NonFiniteError as error:
@@ -291,7 +293,7 @@ def _fit(
         _report_best(run)
 
 
-def _judge(config: Configuration) -> Judge | None:
+def _judge(config: Configuration, splits: Splits) -> Judge | None:
     """What evaluates while the run trains, if anything does."""
     settings = config.settings
     if settings.evaluate_every is None:
@@ -299,7 +301,7 @@ def _judge(config: Configuration) -> Judge | None:
     split = None if settings.hold_out is None else "validation"
     names = tuple((settings.evaluate_metrics or "fid").split(","))
     num = settings.evaluate_num or _EVALUATE_NUM
-    return Judge(config, Plan(names, settings.evaluate_features or "auto", num=num, split=split))
+    return Judge(config, Plan(names, settings.evaluate_features or "auto", num=num, split=split), splits.sized())
 
 
 def _evaluates(run: tracking.Run, config: Configuration, judge: Judge) -> Evaluates:

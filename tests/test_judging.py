@@ -22,12 +22,12 @@ def cache(tmp_path, monkeypatch):
 
 def config_of(variant: str = "gan", **settings):
     settings = tiny.settings(variant, **settings)
-    return training.resolve(settings, tiny.recipe(variant), datasets.load(settings))
+    return training.resolve(settings, tiny.recipe(variant), datasets.for_training(settings).train)
 
 
 def judged(config, *names: str, features: str = "pixels", num: int = 300, **plan) -> dict:
     model = state.build(config)
-    values = Judge(config, Plan(names, features, num=num, **plan)).judge(model)
+    values = Judge(config, Plan(names, features, num=num, **plan), datasets.of_run(config)).judge(model)
     return model, {value.name: value for value in values}
 
 
@@ -48,7 +48,7 @@ def fake_classifier(train, test, digest) -> Features:
 def test_the_distances_are_those_of_features_taken_by_hand():
     config = config_of()
     model, found = judged(config, "fid", "kid", "pr", "dc")
-    real = pixels(datasets.load(config.settings).images)
+    real = pixels(datasets.of_run(config).train.images)
     fake = pixels(model.generate(300))
     assert found["pixels_fid"].mean == pytest.approx(metrics.frechet_distance(real, fake), rel=1e-4)
     assert found["pixels_fid"].protocol.real_count == 1797 and found["pixels_fid"].protocol.fake_count == 300
@@ -79,7 +79,7 @@ def test_a_protocol_says_how_a_figure_was_measured():
 def test_seeds_are_averaged():
     config = config_of()
     model, found = judged(config, "fid", seeds=3)
-    real = pixels(datasets.load(config.settings).images)
+    real = pixels(datasets.of_run(config).train.images)
     by_hand = [metrics.frechet_distance(real, pixels(model.generate(300, seed))) for seed in range(3)]
     value = found["pixels_fid"]
     assert value.mean == pytest.approx(np.mean(by_hand), rel=1e-4)
@@ -90,7 +90,7 @@ def test_seeds_are_averaged():
 def test_parzen_chooses_by_held_out_images_and_measures_on_others():
     config = config_of(hold_out=HELD_OUT)
     model, found = judged(config, "parzen", features="inception")  # no features: none are fetched
-    unseen = pixels(datasets.load_split(config, "validation").images)
+    unseen = pixels(datasets.of_run(config).validation.images)
     samples = pixels(model.generate(300))
     sigma = metrics.choose_sigma(samples, unseen[::2])
     mean, error = metrics.parzen_log_likelihood(samples, unseen[1::2], sigma)
@@ -125,9 +125,9 @@ def test_classes_are_those_of_a_classifier(monkeypatch):
 
 def test_copies_are_found_and_shown(monkeypatch):
     config = config_of(hold_out=HELD_OUT)
-    train = datasets.load(config.settings).images
+    train = datasets.of_run(config).train.images
     model = state.build(config)
-    judge = Judge(config, Plan(("memorisation",), "pixels", num=200))
+    judge = Judge(config, Plan(("memorisation",), "pixels", num=200), datasets.of_run(config))
     assert judge.judge(model)[0].mean < 0.5
     monkeypatch.setattr(model, "pictures", lambda *_: iter([train[100:200], train[:100]]))
     monkeypatch.setattr(model, "decode", lambda latents: train[:8])
@@ -145,7 +145,7 @@ def test_copies_are_found_and_shown(monkeypatch):
 def test_systems_that_translate_are_judged_by_direction(variant):
     config = config_of(variant, image_size=16)
     model, found = judged(config, "fid", "kid")
-    test = datasets.load_split(config, "test")
+    test = datasets.of_run(config).test
     translated = model.translate(test.a.images, "a_to_b")
     assert set(found) == {f"{d}_pixels_{m}" for d in model.directions for m in ("fid", "kid")}
     value = found["a_to_b_pixels_fid"]
@@ -185,7 +185,7 @@ def test_without_labels_and_network_the_graph_is_asked_for(monkeypatch, tmp_path
     asked = []
     monkeypatch.setattr(features, "inception", lambda *arguments: asked.append(arguments) or features.pixels())
     config = config_of(data=str(tmp_path / "set.npz"))
-    judging.Judge(config, Plan(("fid",), inception="graph.pb", resize="clean"))
+    judging.Judge(config, Plan(("fid",), inception="graph.pb", resize="clean"), datasets.of_run(config))
     assert asked == [("graph.pb", "clean")]
 
 
@@ -206,7 +206,7 @@ def test_the_classifier_is_of_what_was_trained_on(monkeypatch):
     monkeypatch.setattr(features, "classifier", classifier)
     whole, part = config_of(), config_of(hold_out=HELD_OUT)
     for config in (whole, part):
-        Judge(config, Plan(("fid",)))
+        Judge(config, Plan(("fid",)), datasets.of_run(config))
     assert asked[0][:2] == (1797, None) and asked[1][:2] == (1500, HELD_OUT)
     assert asked[0][2] != asked[1][2]
 

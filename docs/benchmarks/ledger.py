@@ -3,8 +3,8 @@
     python docs/benchmarks/ledger.py RUN_ID RUN_ID ...
 
 Each run has been judged by `python -m kgan.evaluate --run RUN_ID ...`, which measures its best and its last
-checkpoint. Runs that differ in their seed alone share a line. docs/ledger.yaml has the figures of the papers and what is
-to be said of ours.
+checkpoint. Runs that differ in their seed alone share a line. docs/ledger.yaml has the figures of the papers, and what
+is to be said of ours.
 """
 
 import argparse
