@@ -11,7 +11,7 @@ from kgan.tracking import Run
 _WINDOWS = 10  # in a row, before a sign of the losses counts
 _CHECKS = 2  # of samples in a row
 _SURE = 0.02  # a discriminator's loss: below, it is right with a probability of 0.99 on images and on samples
-_VANISHED = 1e-3  # of the largest gradient norm so far
+_VANISHED = 0.02  # of the largest gradient norm so far; in trainings that go well it stays above 0.1
 _ALIKE = 0.1  # of the mean distance between images
 
 _TRY = {

@@ -235,7 +235,12 @@ class Judge:
         return tuple(references.compute(self.network, images, self.advance)[0] for images in sets)
 
     def _all_unseen(self) -> list[Images]:
-        """What the training has not seen, as far as it is there: what was held out, and the test split."""
+        """What the training has not seen, as far as it is there: what was held out, and the test split.
+
+        Where one chooses by what was held out, that is all: nothing may be chosen by the test split.
+        """
+        if self.split == "validation":
+            return [self.splits.validation]
         found = [] if self.config.settings.hold_out is None else [self.splits.validation]
         with contextlib.suppress(InputError):  # most sets have none
             found.append(self.splits.test)

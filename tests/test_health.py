@@ -74,10 +74,10 @@ def test_a_loss_below_zero_is_no_probability():
 
 
 def test_a_gradient_that_vanishes_is_told():
-    watched = Watched().go(20, generator_gradient_norm=2.0).go(9, generator_gradient_norm=1e-3)
+    watched = Watched().go(20, generator_gradient_norm=2.0).go(9, generator_gradient_norm=0.03)
     assert not watched.said
-    watched.go(1, generator_gradient_norm=1e-3)
-    assert "step 30: generator_gradient_norm is 0.001, after 2" in watched.said[0]
+    watched.go(1, generator_gradient_norm=0.03)
+    assert "step 30: generator_gradient_norm is 0.03, after 2" in watched.said[0]
     assert "health.gradient" in watched.run.tags
 
 

@@ -113,6 +113,17 @@ def test_with_a_test_split_the_window_is_chosen_on_what_was_held_out(tmp_path):
     assert found["parzen"].protocol.split == "test"
 
 
+def test_nothing_is_chosen_by_the_test_split(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), np.uint8)
+    np.savez(tmp_path / "set.npz", x_train=images[:40], x_test=images[40:])
+    config = config_of(data=str(tmp_path / "set.npz"), hold_out=10)
+    model, found = judged(config, "parzen", num=50, split="validation")
+    samples, held_out = pixels(model.generate(50)), pixels(images[30:40])
+    expected = metrics.parzen_log_likelihood(samples, held_out[1::2], metrics.choose_sigma(samples, held_out[::2]))[0]
+    assert found["parzen"].mean == pytest.approx(expected, rel=1e-5)
+    assert found["parzen"].protocol.split == "validation"
+
+
 def test_classes_are_those_of_a_classifier(monkeypatch):
     monkeypatch.setattr(features, "classifier", fake_classifier)
     model, found = judged(config_of(), "coverage", "is", features="auto")
