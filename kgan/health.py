@@ -8,8 +8,7 @@ import numpy as np
 
 from kgan.tracking import Run
 
-_WINDOWS = 10  # in a row, before a sign of the losses counts
-_CHECKS = 2  # of samples in a row
+_LASTING = 1000  # steps through which a sign has been seen at every look before it counts
 _SURE = 0.02  # a discriminator's loss: below, it is right with a probability of 0.99 on images and on samples
 _VANISHED = 0.02  # of the largest gradient norm so far; in trainings that go well it stays above 0.1
 _ALIKE = 0.1  # of the mean distance between images
@@ -41,7 +40,7 @@ class Health(keras.callbacks.Callback):
         self.sample_every = sample_every
         self.shown = shown
         self.say = say
-        self.in_a_row: dict[str, int] = {}
+        self.since: dict[str, int] = {}  # the step at which a sign was seen first
         self.largest: dict[str, float] = {}
 
     def on_train_batch_end(self, batch, logs=None):
@@ -56,11 +55,11 @@ class Health(keras.callbacks.Callback):
             value = float(logs[name])
             if re.fullmatch(r"discriminator.*_loss", name):
                 found = f"{name} is {value:.2g}: it tells every sample from an image"
-                self._count("discriminator", name, 0 <= value < _SURE, _WINDOWS, step, found)
+                self._heed("discriminator", name, 0 <= value < _SURE, step, found)
             if re.fullmatch(r"generator.*_gradient_norm", name):
                 largest = self.largest[name] = max(value, self.largest.get(name, 0.0))
                 found = f"{name} is {value:.2g}, after {largest:.2g}"
-                self._count("gradient", name, value < _VANISHED * largest or value == 0, _WINDOWS, step, found)
+                self._heed("gradient", name, value < _VANISHED * largest or value == 0, step, found)
 
     def _look_at_samples(self, step: int) -> None:
         shares = {}
@@ -69,13 +68,14 @@ class Health(keras.callbacks.Callback):
                 continue
             share = shares[f"{name}_distance"] = mean_distance(samples) / max(mean_distance(real), 1e-12)
             found = f"{name} lie {share:.2g} as far apart as images do"
-            self._count("collapse", name, share < _ALIKE, _CHECKS, step, found)
+            self._heed("collapse", name, share < _ALIKE, step, found)
         self.run.log_metrics(step, shares, "health")
 
-    def _count(self, kind: str, name: str, ill: bool, needed: int, step: int, found: str) -> None:
-        """Counts how often in a row something was ill; says so when it is often enough."""
-        self.in_a_row[name] = self.in_a_row.get(name, 0) + 1 if ill else 0
-        if self.in_a_row[name] >= needed and not self.run.has(f"health.{kind}"):
+    def _heed(self, kind: str, name: str, ill: bool, step: int, found: str) -> None:
+        """Says of a sign that has lasted what it is, once for each kind."""
+        if not ill:
+            self.since.pop(name, None)
+        elif step - self.since.setdefault(name, step) >= _LASTING and not self.run.has(f"health.{kind}"):
             said = f"step {step}: {found}; {_TRY[kind]}"
             self.run.log_tags({f"health.{kind}": said})
             self.say(f"run {self.run.id}: warning: {said}")

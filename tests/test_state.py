@@ -76,7 +76,7 @@ def test_checkpoints_are_chosen_by_their_step(run):
     assert int(state.load_model(folder).step) == 3
     assert int(state.load_model(folder, "2").step) == 2
     for wrong in ("7", "first", "-1", "2.0"):
-        with pytest.raises(InputError, match=f"--checkpoint: got '{wrong}', expected last or one of 2, 3"):
+        with pytest.raises(InputError, match=f"--checkpoint: got '{wrong}', expected last, best or one of 2, 3"):
             state.load_model(folder, wrong)
 
 

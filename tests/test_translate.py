@@ -146,7 +146,7 @@ def test_what_is_there_is_replaced_when_it_is_asked_for(place, tmp_path, capsys)
         (["--run", "cyclegan", "--model", "models/tiny"], "--run, --model: expected one of the two"),
         (["--model", "photos"], "--model: photos is no model that kgan.export has written"),
         (["--model", "models/tiny", "--checkpoint", "0"], "--checkpoint: got '0' with --model"),
-        (["--run", "cyclegan", "--checkpoint", "7"], "--checkpoint: got '7', expected last or one of 0"),
+        (["--run", "cyclegan", "--checkpoint", "7"], "--checkpoint: got '7', expected last, best or one of 0"),
         (["--run", "dcgan"], "--run, --model: dcgan makes images of latents; use kgan.generate"),
         (
             ["--run", "pix2pix", "--direction", "b-to-a"],
