@@ -58,11 +58,21 @@ class Measures(keras.callbacks.Callback):
         last: the step after which the training ends, and the last window with it.
         rows: images of a step.
         show: called with (step, values) after each window.
+        left_out: gives the seconds so far that were spent on something else than training.
     """
 
-    def __init__(self, run: Run, every: int, last: int, rows: int, show: Callable[[int, dict[str, float]], None]):
+    def __init__(
+        self,
+        run: Run,
+        every: int,
+        last: int,
+        rows: int,
+        show: Callable[[int, dict[str, float]], None],
+        left_out: Callable[[], float],
+    ):
         super().__init__()
         self.run = run
+        self.left_out = left_out
         self.every = every
         self.last = last
         self.rows = rows
@@ -70,7 +80,7 @@ class Measures(keras.callbacks.Callback):
 
     def on_train_begin(self, logs=None):
         self.begun = _step(self.model)
-        self.time = time.monotonic()
+        self.time = self._time()
         # Keras resets the means when an epoch begins; a window that a resumed run is in the middle of goes on.
         self.held = [(v, v.numpy().copy()) for metric in self.model.metrics for v in metric.variables]
 
@@ -84,12 +94,15 @@ class Measures(keras.callbacks.Callback):
         if step % self.every and step != self.last:
             return
         values = {name: float(logs[name]) for name in self.model.measures}
-        now = time.monotonic()
+        now = self._time()
         values["images_per_second"] = self.rows * (step - self.begun) / (now - self.time)
         self.run.log_metrics(step, values)
         self.model.reset_metrics()
         self.begun, self.time = step, now
         self.show(step, values)
+
+    def _time(self) -> float:
+        return time.monotonic() - self.left_out()
 
 
 class Samples(keras.callbacks.Callback):
@@ -132,8 +145,9 @@ class Evaluates(keras.callbacks.Callback):
     Args:
         run: where figures are logged.
         measure: gives the figures of a model; the first decides what is best.
+        best: gives the model that is the best so far; None where there is none.
+        save: saves the model's state; done before each measurement, which may take long or fail.
         keep: called with the model when it is the best so far.
-        known: figures of the best so far, of a run that goes on.
         every: steps between two measurements.
         last: the step after which the training ends.
     """
@@ -142,30 +156,54 @@ class Evaluates(keras.callbacks.Callback):
         self,
         run: Run,
         measure: Callable[[Variant], list[Value]],
+        best: Callable[[], Variant | None],
+        save: Callable[[], object],
         keep: Callable[[Variant], object],
-        known: list[Value],
         every: int,
         last: int,
     ):
         super().__init__()
         self.run = run
         self.measure = measure
+        self.best = best
+        self.save = save
         self.keep = keep
-        self.known = known
         self.every = every
         self.last = last
+        self.seconds = 0.0  # that measurements have taken
 
     def on_train_batch_end(self, batch, logs=None):
-        step = _step(self.model)
-        if (step % self.every and step != self.last) or self.run.has("evaluation", step):
-            return
-        first, *others = self.measure(self.model)
-        # A run that was resumed with another protocol begins anew.
-        best = [value for value in self.known if not value.protocol.differences(first.protocol)]
-        if not best or first.is_better_than(best[0]):
-            self.known = [first]
-            self.keep(self.model)  # before it is logged: a run that is killed in between measures it once more
-        evaluating.log_values(self.run, step, [first, *others])
+        if self._is_due(self.model):
+            self.save()
+            self._judge(self.model)
+
+    def catch_up(self, model: Variant) -> None:
+        """Measures the step that a run goes on after, where it was stopped before it had."""
+        if self._is_due(model):
+            self._judge(model)
+
+    def _is_due(self, model: Variant) -> bool:
+        step = _step(model)
+        return step > 0 and (step % self.every == 0 or step == self.last) and not self.run.has("evaluation", step)
+
+    def _judge(self, model: Variant) -> None:
+        start = time.monotonic()
+        first, *others = self.measure(model)
+        best = self._figure_of_best(first)
+        if best is None or first.is_better_than(best):
+            self.keep(model)  # before it is logged: a run that is killed in between measures it once more
+        evaluating.log_values(self.run, _step(model), [first, *others])
+        self.seconds += time.monotonic() - start
+
+    def _figure_of_best(self, figure: Value) -> Value | None:
+        """The figure of the best state so far by the protocol of another figure, measured anew where there is none."""
+        known = evaluating.like(figure, evaluating.values_of_best(self.run.folder))
+        model = None if known else self.best()
+        if model is None:
+            return known
+        values = self.measure(model)
+        evaluating.log_values(self.run, _step(model), values)
+        return values[0]
 
 
 class Saves(keras.callbacks.Callback):

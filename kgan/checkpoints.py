@@ -57,6 +57,11 @@ def path(folder: pathlib.Path, step: int) -> pathlib.Path:
     return folder / f"step-{step:07d}.safetensors"
 
 
+def step_of(place: pathlib.Path) -> int:
+    """The step that the name of a checkpoint's file gives."""
+    return int(place.stem.removeprefix("step-"))
+
+
 def steps(folder: pathlib.Path) -> list[int]:
     """The steps there are checkpoints of, ascending."""
     matches = (re.fullmatch(r"step-([0-9]{7,18})\.safetensors", file.name) for file in folder.glob("step-*"))

@@ -23,7 +23,7 @@ class Splits:
     Args:
         settings: of the run.
         load_size: side to which training pictures are decoded, or a share of the image size.
-        digest: what the training pictures must have, if anything.
+        digest: what the training pictures must have at the settings' own load size, if anything.
     """
 
     def __init__(self, settings: Settings, load_size: int | float, digest: str | None = None):
@@ -34,11 +34,13 @@ class Splits:
     @functools.cached_property
     def whole(self) -> Data:
         """The train split, with what is held out."""
-        data = _open(self._settings, "train", self._load_size)
-        if self._digest not in (None, data.digest):
+        if self._digest is None:
+            return _open(self._settings, "train", self._load_size)
+        data = _open(self._settings, "train", self._settings.load_size)
+        if data.digest != self._digest:
             expected = f"expected the images the run was trained on ({self._digest})"
             raise InputError(f"--data {data.name}: got {data.digest}, {expected}")
-        return data
+        return data if data.load_size == data.image_size else _open(self._settings, "train", self._load_size)
 
     @property
     def train(self) -> Data:
@@ -79,9 +81,7 @@ def for_training(settings: Settings) -> Splits:
 
 def of_run(config: Configuration) -> Splits:
     """The splits of a run, decoded to the size of its images. Other images than it was trained on are refused."""
-    settings = config.settings
-    same_size = settings.load_size == settings.image_size
-    return Splits(settings, 1.0, config.data["digest"] if same_size else None)
+    return Splits(config.settings, 1.0, config.data["digest"])
 
 
 def _open(settings: Settings, split: str, load_size: int | float) -> Data:

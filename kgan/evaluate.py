@@ -7,8 +7,6 @@ from typing import Literal
 from kgan import options
 from kgan.errors import InputError
 
-_WIDTH = 28  # of a column
-
 
 def evaluate(
     run: str,
@@ -49,7 +47,9 @@ def evaluate(
     options.load_tensorflow()
     from kgan import configuration, evaluating, judging, tracking
 
-    plan = judging.Plan(tuple(metrics.split(",")), features, inception, resize, num, seeds, truncation, split)
+    names = tuple(metrics.split(","))
+    plan = judging.Plan(names, features, inception, resize, num, tuple(range(seeds)), truncation, split)
+    theirs = None if against is None else evaluating.last_values(tracking.find_run(against, "--against"))
     folder = tracking.find_run(run)
     config = configuration.load(folder)
     if data is not None:
@@ -57,14 +57,18 @@ def evaluate(
     judged = evaluating.evaluate(folder, config, plan, checkpoint)
     _print(judged)
     evaluating.log(folder, judged)
-    if against is not None:
-        _print_differences(judged[-1], against)
+    if theirs is not None:
+        _print_differences(judged[-1], against, theirs)
 
 
 def _print(judged: list) -> None:
-    print("\n" + " " * _WIDTH + "".join(f"{f'{one.name} (step {one.step})':<{_WIDTH}}" for one in judged))
+    rows = [["", *(f"{one.name} (step {one.step})" for one in judged)]]
     for values in zip(*(one.values for one in judged), strict=True):
-        print(f"{values[0].name:<{_WIDTH}}" + "".join(f"{value!s:<{_WIDTH}}" for value in values))
+        rows.append([values[0].name, *map(str, values)])
+    widths = [max(map(len, column)) + 3 for column in zip(*rows, strict=True)]
+    print()
+    for row in rows:
+        print("".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
     print()
     alike: dict[str, list[str]] = {}
     for value in judged[-1].values:
@@ -74,15 +78,12 @@ def _print(judged: list) -> None:
         print(f"{', '.join(names)}: {said}")
 
 
-def _print_differences(judged, other: str) -> None:
-    from kgan import evaluating, tracking
-
-    theirs = evaluating.last_values(tracking.find_run(other, "--against"))
+def _print_differences(judged, other: str, theirs: dict) -> None:
     print(f"\nminus the last of {other}:")
     for value in judged.values:
         if value.name not in theirs:
             raise InputError(f"--against: {other} has no {value.name}; it has {', '.join(theirs) or 'no figures'}")
-        print(f"{value.name:<{_WIDTH}}{value.minus(theirs[value.name]):+.5g}")
+        print(f"{value.name}   {value.minus(theirs[value.name]):+.5g}")
 
 
 command = options.command_from("evaluate", evaluate)

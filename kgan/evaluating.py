@@ -44,7 +44,7 @@ def evaluate(folder: pathlib.Path, config: Configuration, plan: Plan, checkpoint
     Raises:
         InputError: there is no such checkpoint, or it cannot be judged so.
     """
-    names = [checkpoint] if checkpoint else ["last", *(["best"] if (folder / BEST).is_dir() else [])]
+    names = [checkpoint] if checkpoint else ["last", *(["best"] if checkpoints.steps(folder / BEST) else [])]
     places: dict[pathlib.Path, list[str]] = {}
     for name in names:
         place = state.find(folder, name)
@@ -55,7 +55,8 @@ def evaluate(folder: pathlib.Path, config: Configuration, plan: Plan, checkpoint
         judge = Judge(config, plan, datasets.of_run(config), bar.update)
         for place, said in places.items():
             bar.set_postfix_str(place.stem)
-            model = state.load_model(folder, said[0])
+            # By its step: while one is judged a training may write another last one.
+            model = state.load_model(folder, "best" if said == ["best"] else str(checkpoints.step_of(place)))
             values = judge.judge(model)
             name = " and ".join(reversed(said)) if {*said} <= {"best", "last"} else "checkpoint"
             found.append(Judged(name, int(model.step.numpy()), values, judge.pictures(model, values)))
@@ -77,27 +78,41 @@ def log(folder: pathlib.Path, judged: list[Judged]) -> None:
 
 def log_values(run: tracking.Run, step: int, values: list[Value]) -> pathlib.Path:
     """Logs figures of a checkpoint; returns the file that holds them with their protocols."""
-    shown = {value.name: value.mean for value in values}
+    shown = {value.key: value.mean for value in values}
     return run.log_evaluation(step, shown, [value.to_json() for value in values])
 
 
-def values_of(folder: pathlib.Path) -> dict[int, list[Value]]:
-    """All figures of a run by step, in the order in which they were measured."""
-    paths = [(re.fullmatch(r"step-(\d+)-(\d+)", path.stem), path) for path in (folder / EVALUATIONS).glob("*.json")]
-    known = sorted((int(match[2]), int(match[1]), path) for match, path in paths if match)
-    found: dict[int, list[Value]] = {}
-    for _, step, path in known:
-        found.setdefault(step, []).extend(protocol.read(path))
-    return found
+def values_of(folder: pathlib.Path, step: int) -> list[Value]:
+    """The figures of a run's step, in the order in which they were measured.
+
+    Raises:
+        InputError: one of its files is damaged.
+    """
+    return [value for _, path in sorted(_files(folder).get(step, [])) for value in protocol.read(path)]
 
 
 def values_of_best(folder: pathlib.Path) -> list[Value]:
     """The figures of the checkpoint that a run keeps as its best; none where it keeps none."""
     known = checkpoints.steps(folder / BEST)
-    return values_of(folder).get(known[-1], []) if known else []
+    return values_of(folder, known[-1]) if known else []
+
+
+def like(figure: Value, values: list[Value]) -> Value | None:
+    """The newest of the values that has the protocol of a figure, or None."""
+    return next((v for v in reversed(values) if not figure.protocol.differences(v.protocol)), None)
 
 
 def last_values(folder: pathlib.Path) -> dict[str, Value]:
-    """The figures of the last step of a run that has been judged; empty where none has."""
-    found = values_of(folder)
-    return {value.name: value for value in found[max(found)]} if found else {}
+    """The figures of the last step of a run that has been judged, by name; empty where none has."""
+    known = _files(folder)
+    return {value.name: value for value in values_of(folder, max(known))} if known else {}
+
+
+def _files(folder: pathlib.Path) -> dict[int, list[tuple[int, pathlib.Path]]]:
+    """The files of each step, with their numbers."""
+    found: dict[int, list[tuple[int, pathlib.Path]]] = {}
+    for path in (folder / EVALUATIONS).glob("*.json"):
+        name = re.fullmatch(r"step-(\d+)-(\d+)", path.stem)
+        if name:
+            found.setdefault(int(name[1]), []).append((int(name[2]), path))
+    return found

@@ -11,6 +11,7 @@ from kgan.features import Features
 
 _SUBSETS, _SUBSET_SIZE = 100, 1000  # of the kernel distance
 _SPLITS = 10  # of the inception score
+_WIDEST = 8192  # features of a covariance, which then has half a gigabyte
 _PAIRS = 8  # of samples and the training images nearest to them that are shown
 _SIGMA_IMAGES = 1000  # the width of Parzen's window is chosen on: as in the code of the 2014 paper
 
@@ -44,6 +45,9 @@ class Figure(NamedTuple):
 
 
 def _fid(sets: Sets) -> list[Figure]:
+    if sets.fake.shape[1] > _WIDEST:
+        found = f"{sets.fake.shape[1]} features of {sets.network.name}"
+        raise InputError(f"--metrics: fid got {found}, expected {_WIDEST} at most: its matrices would not fit")
     fake = metrics.feature_statistics(sets.fake)
     return [Figure("fid", metrics.frechet_distance_from_statistics(*sets.statistics(), *fake))]
 
@@ -58,9 +62,6 @@ def _kid(sets: Sets) -> list[Figure]:
 
 
 def _inception_score(sets: Sets) -> list[Figure]:
-    if sets.fake_logits is None:
-        expected = "expected --features inception, or classifier for data with labels"
-        raise InputError(f"--metrics: is needs a network that classifies, got {sets.network.name}; {expected}")
     mean, std = metrics.inception_score(sets.fake_logits, _SPLITS)
     error_of = f"standard deviation over {_SPLITS} splits"
     return [Figure("is", mean, "higher", error=std, error_of=error_of, parameters={"splits": _SPLITS})]
@@ -95,8 +96,6 @@ def _parzen(sets: Sets) -> list[Figure]:
 
 
 def _classes(sets: Sets) -> list[Figure]:
-    if sets.network.name != "classifier":
-        raise InputError(f"--metrics: coverage counts the classes of the data, not those of {sets.network.name}")
     logits = sets.fake_logits
     covered, counts = metrics.class_coverage(logits.argmax(axis=1), logits.shape[1])
     _, real = metrics.class_coverage(sets.real_logits.argmax(axis=1), logits.shape[1])
@@ -109,20 +108,50 @@ def _classes(sets: Sets) -> list[Figure]:
 
 def _memorisation(sets: Sets) -> list[Figure]:
     copies = metrics.memorisation(sets.train, sets.unseen, sets.fake)
-    closest = np.argsort(copies.distances / copies.threshold)[:_PAIRS]
+    closest = np.argsort(copies.distances, kind="stable")[:_PAIRS]
     pairs = [[int(i), int(copies.nearest[i]), float(copies.distances[i])] for i in closest]
     parameters = {"calibrated_on": len(sets.unseen)}
     found = {"pairs": pairs, "threshold": copies.threshold}
+    compared = min(len(sets.train), len(sets.fake))
     return [
-        Figure("memorised", copies.memorised, real_count=len(sets.train), parameters=parameters, found=found),
-        Figure("duplicates", copies.duplicates, real_count=len(sets.train), parameters=parameters),
+        _share("memorised", copies.memorised, len(sets.fake), len(sets.train), parameters, found),
+        _share("duplicates", copies.duplicates, compared, compared, {}, {}),
     ]
+
+
+def _share(name: str, value: float, count: int, real_count: int, parameters: dict, found: dict) -> Figure:
+    """A share of so many samples, with what it scatters by."""
+    error = (value * (1.0 - value) / count) ** 0.5
+    return Figure(name, value, "lower", real_count, error, f"standard error over {count} samples", parameters, found)
 
 
 def _some(rows: np.ndarray, count: int) -> np.ndarray:
     """As many rows as there are samples, always the same, from all over the set."""
     return rows if len(rows) <= count else rows[np.sort(np.random.default_rng(0).choice(len(rows), count, False))]
 
+
+def check(names: tuple[str, ...], network: str, samples: int) -> None:
+    """Says what cannot be measured before anything is computed.
+
+    Args:
+        names: of metrics.
+        network: the name of the features.
+        samples: of a set.
+
+    Raises:
+        InputError: there are too few samples for a metric, or it needs another network.
+    """
+    for name in names:
+        if samples < _SAMPLES.get(name, 2):
+            raise InputError(f"--num: got {samples}, expected {_SAMPLES[name]} or more for {name}")
+        needed = {"is": ("inception", "classifier"), "coverage": ("classifier",)}.get(name)
+        if needed and network not in needed:
+            expected = f"expected --features {' or '.join(needed)}; classifier needs data with labels"
+            raise InputError(f"--metrics: {name} counts classes, got {network}; {expected}")
+
+
+# The fewest samples of metrics that need more than two.
+_SAMPLES = {"is": _SPLITS, "pr": 4, "dc": 4, "memorisation": 100}
 
 # What `kgan.evaluate --metrics` takes.
 METRICS: dict[str, Callable[[Sets], list[Figure]]] = {

@@ -43,6 +43,17 @@ class Health(keras.callbacks.Callback):
         self.since: dict[str, int] = {}  # the step at which a sign was seen first
         self.largest: dict[str, float] = {}
 
+    def on_train_begin(self, logs=None):
+        """Looks once more at what a run that goes on has logged: a sign may have been there for long."""
+        done = int(self.model.step.numpy())
+        self.since, self.largest = {}, {}
+        for step, values in self.run.metrics("metrics"):
+            if step <= done and step % self.every == 0:
+                self._look_at_measures(step, values)
+        for step, shares in self.run.metrics("health"):
+            if step <= done:
+                self._look_at_shares(step, shares)
+
     def on_train_batch_end(self, batch, logs=None):
         step = int(self.model.step.numpy())
         if step % self.every == 0:
@@ -66,10 +77,14 @@ class Health(keras.callbacks.Callback):
         for name, (samples, real) in self.model.probes(self.shown).items():
             if len(real) < 2:
                 continue
-            share = shares[f"{name}_distance"] = mean_distance(samples) / max(mean_distance(real), 1e-12)
-            found = f"{name} lie {share:.2g} as far apart as images do"
-            self._heed("collapse", name, share < _ALIKE, step, found)
+            shares[f"{name}_distance"] = mean_distance(samples) / max(mean_distance(real), 1e-12)
+        self._look_at_shares(step, shares)
         self.run.log_metrics(step, shares, "health")
+
+    def _look_at_shares(self, step: int, shares: dict[str, float]) -> None:
+        for name, share in shares.items():
+            found = f"{name.removesuffix('_distance')} lie {share:.2g} as far apart as images do"
+            self._heed("collapse", name, share < _ALIKE, step, found)
 
     def _heed(self, kind: str, name: str, ill: bool, step: int, found: str) -> None:
         """Says of a sign that has lasted what it is, once for each kind."""

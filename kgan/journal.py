@@ -12,7 +12,8 @@ from kgan.files import read_small, write_atomic
 
 _JOURNAL = "journal.jsonl"
 _SENT = "journal.sent"
-_TAIL = 4096  # bytes in which the last line is found
+_TAIL = 2**16  # bytes in which the last lines are found
+_AFTERWARDS = ("evaluation", "image")  # kinds of entries that may follow the last word
 _LINE = 2**20  # bytes, more than any line has
 _LONGEST = 2**30  # bytes of a journal that is read; a step that is logged takes some 300
 
@@ -79,14 +80,19 @@ class Journal:
 
     @property
     def last_word(self) -> dict | None:
-        """The entry of the status that ends the journal, or None while the run has not said it."""
+        """The entry of the status that ends the journal, or None while the run has not said it.
+
+        What was found out about a run afterwards does not take it back.
+        """
         with (
             contextlib.suppress(FileNotFoundError, IndexError, ValueError, KeyError, TypeError, RecursionError),
             self.path.open("rb") as file,
         ):
             file.seek(max(0, file.seek(0, os.SEEK_END) - _TAIL))
-            entry = json.loads(file.read().splitlines()[-1])
-            return {"kind": "status", "status": entry["status"], "time": entry["time"]}
+            for line in reversed(file.read().splitlines()):
+                entry = json.loads(line)
+                if entry["kind"] not in _AFTERWARDS:
+                    return {"kind": "status", "status": entry["status"], "time": entry["time"]}
         return None
 
     def settle(self) -> None:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from kgan import environment, features, images, metrics, references, variants
+from kgan import environment, features, figures, images, metrics, references, variants
 from kgan.configuration import Configuration
 from kgan.datasets import Splits
 from kgan.errors import InputError, near_misses, require_at_least
@@ -38,7 +38,7 @@ class Plan:
         inception: path of the inception graph, where it is not in the cache.
         resize: how images come to the size of inception or of a model: legacy or clean.
         num: samples of a seed; systems that translate take all images of the split.
-        seeds: sets of samples.
+        seeds: of the sets of samples.
         truncation: share of the prior's range.
         split: compared with; train, or test for systems that translate, where none is given.
     """
@@ -48,7 +48,7 @@ class Plan:
     inception: str | None = None
     resize: Literal["legacy", "clean"] = "legacy"
     num: int = 10_000
-    seeds: int = 1
+    seeds: tuple[int, ...] = (0,)
     truncation: float = 1.0
     split: str | None = None
 
@@ -57,8 +57,17 @@ class Plan:
             if name not in METRICS:
                 known = f"some of {','.join(METRICS)}"
                 raise InputError(f"--metrics: got {name!r}, expected {known}.{near_misses(name, METRICS)}")
-        require_at_least(1, **{"--seeds": self.seeds})
+        twice = [name for i, name in enumerate(self.metrics) if name in self.metrics[:i]]
+        if twice:
+            raise InputError(f"--metrics: got {twice[0]} twice, expected each once")
+        require_at_least(1, **{"--seeds": len(self.seeds)})
         require_at_least(2, **{"--num": self.num})
+        if not 0 < self.truncation <= 1:
+            raise InputError(f"--truncation: got {self.truncation}, expected a number above 0 and up to 1")
+        if self.inception is not None and self.features not in ("auto", "inception"):
+            raise InputError(
+                f"--inception: got {self.inception} with --features {self.features}, which has no use for it"
+            )
 
 
 class Judge:
@@ -83,12 +92,16 @@ class Judge:
         self.latent = issubclass(variants.load(config.settings.variant), Latent)
         self.advance = advance
         self.split = plan.split or ("train" if self.latent else "test")
+        if not self.latent:
+            self._check_translation()
         self.unseen = self._find_unseen()
         data = getattr(splits, self.split)
         self.domains = {"": data} if self.latent else {"a": data.a, "b": data.b}
         self.network = features.pixels()
         if self._compares:
             self.network = self._choose_network()
+            count = plan.num if self.latent else min(images.size for images in self.domains.values())
+            figures.check(plan.metrics, self.network.name, count)
 
     def judge(self, model: Variant, precision: str = "float32") -> list[Value]:
         """Measures everything of the plan.
@@ -114,9 +127,10 @@ class Judge:
         found = {}
         for value in values:
             if "pairs" in value.found:
-                pairs = value.found["pairs"][0] if self.plan.seeds > 1 else value.found["pairs"]  # of the first seed
+                several = len(self.plan.seeds) > 1
+                pairs = value.found["pairs"][0] if several else value.found["pairs"]  # of the first seed
                 samples, nearest = ([pair[i] for pair in pairs] for i in (0, 1))
-                latents = tf.gather(model.latents(self.plan.num, 0, self.plan.truncation), samples)
+                latents = tf.gather(model.latents(self.plan.num, self.plan.seeds[0], self.plan.truncation), samples)
                 tiles = np.stack([model.decode(latents), self.splits.train.images[nearest]], axis=1)
                 tiles = tiles.reshape(-1, *tiles.shape[2:])
                 found["memorisation"] = images.enlarge(images.grid(tiles, 4), tiles.shape[2])
@@ -128,7 +142,7 @@ class Judge:
             known, logits = references.compute(self.network, real, self.advance)
         statistics = functools.cache(lambda: metrics.feature_statistics(known))
         by_seed = []
-        for seed in range(self.plan.seeds):
+        for seed in self.plan.seeds:
             fake, fake_logits, pixels = self._features(fakes(seed))
             sets = Sets(
                 self.network,
@@ -184,12 +198,19 @@ class Judge:
             ema=False,
             precision=precision,
             parameters=figure.parameters,
-            seeds=tuple(range(self.plan.seeds)),
+            seeds=self.plan.seeds,
             versions={name.removeprefix("version."): versions[name] for name in _VERSIONS},
         )
         found = figure.found if len(same) == 1 else {name: [f.found[name] for _, f in same] for name in figure.found}
         name = f"{prefix}{short}{figure.name}"
         return Value(name, float(values.mean()), spread, spread_of, figure.better, protocol, found)
+
+    def _check_translation(self) -> None:
+        variant = variants.load(self.config.settings.variant)
+        if self.plan.truncation != 1:
+            raise InputError(f"--truncation: got {self.plan.truncation}, but {variant.__name__} draws no latents")
+        if len(self.plan.seeds) > 1 and not variant.draws:
+            raise InputError(f"--seeds: got {len(self.plan.seeds)}, but {variant.__name__} draws nothing: expected 1")
 
     def _made(self, model: Latent, seed: int) -> Iterator[np.ndarray]:
         return model.pictures(self.plan.num, seed, self.plan.truncation)
@@ -255,6 +276,8 @@ class Judge:
             if not labelled:
                 expected = "expected inception or a path"
                 raise InputError(f"--features: got classifier, but the data have no labels; {expected}")
+            if self.plan.inception is not None:
+                raise InputError(f"--inception: got {self.plan.inception}, but the features are those of a classifier")
             return self._classifier()
         if name == "inception":
             return features.inception(self.plan.inception, self.plan.resize)
@@ -263,7 +286,10 @@ class Judge:
     def _classifier(self) -> Features:
         """Of the labels of what was trained on; how good it is shows on what was not."""
         train = self.splits.train
-        others = [images for images in self._all_unseen() if images.labels is not None]
+        known = train.labels.max()
+        others = [
+            images for images in self._all_unseen() if images.labels is not None and images.labels.max() <= known
+        ]
         test = (others[-1].images, others[-1].labels) if others else None
         return features.classifier((train.images, train.labels), test, f"{train.digest} {train.size}")
 

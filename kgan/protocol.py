@@ -98,6 +98,16 @@ class Value:
         difference = self.minus(other)
         return difference < 0 if self.better == "lower" else difference > 0
 
+    @property
+    def key(self) -> str:
+        """The name under which a tracker draws it: figures of unlike protocols should not share a curve."""
+        p = self.protocol
+        said = [self.name, p.split, str(p.fake_count)]
+        said += ["clean"] if p.resize.startswith("clean") else []
+        said += [f"truncation {p.truncation:g}"] if p.truncation != 1 else []
+        said += [p.precision] if p.precision != "float32" else []
+        return " ".join(said)
+
     def to_json(self) -> dict:
         """What `read` understands, as JSON holds it."""
         return dataclasses.asdict(self)
@@ -115,8 +125,14 @@ def read(path: pathlib.Path) -> list[Value]:
     try:
         return [_value(**entry) for entry in json.loads(read_small(path))]
     except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise InputError(f"{path} is damaged ({type(error).__name__}: {error})") from None
+        found = f"{type(error).__name__}: {error}"
+        raise InputError(f"{path} is damaged ({found}); remove it, and judge that checkpoint again") from None
 
 
 def _value(protocol: dict, **others) -> Value:
-    return Value(protocol=Protocol(**{**protocol, "seeds": tuple(protocol["seeds"])}), **others)
+    value = Value(protocol=Protocol(**{**protocol, "seeds": tuple(protocol["seeds"])}), **others)
+    texts = (value.name, value.spread_of, value.better, value.protocol.resize, value.protocol.split)
+    numbers = (value.mean, value.protocol.truncation, 0.0 if value.spread is None else value.spread)
+    if {type(text) for text in texts} != {str} or not {type(number) for number in numbers} <= {int, float}:
+        raise ValueError("not what this program writes")
+    return value

@@ -113,24 +113,28 @@ def restore_newest(model: Variant, folder: pathlib.Path, config: Configuration) 
     raise InputError(f"--resume: no checkpoint of {folder} can be used; {'; '.join(notes) or 'there is none'}")
 
 
-def load_model(folder: pathlib.Path, checkpoint: str = "last") -> Variant:
-    """Makes the model of a run, with the weights of a checkpoint, to be used: it computes in float32.
+def load_model(folder: pathlib.Path, checkpoint: str = "last", precision: str = "float32") -> Variant:
+    """Makes the model of a run, with the weights of a checkpoint, to be used.
 
     A run may have trained in bfloat16, but pictures made so would be off by several levels.
 
     Args:
         folder: of the run.
         checkpoint: its step, "last" or "best".
+        precision: in which it computes.
 
     Raises:
-        InputError: there is no such checkpoint, or the run's files are damaged or disagree.
+        InputError: there is no such checkpoint, its numbers are not finite, or the run's files are damaged or
+            disagree.
     """
     config = configuration.load(folder)
     place = find(folder, checkpoint)
     _check(place, config, shapes_of(config))  # and with it the memory: the file is as large as the model
-    model = _construct(dataclasses.replace(config, settings=dataclasses.replace(config.settings, precision="float32")))
+    model = _construct(dataclasses.replace(config, settings=dataclasses.replace(config.settings, precision=precision)))
     arrays = checkpoints.read(place).arrays
     for name, variable in _weights(model).items():
+        if not np.isfinite(arrays[name]).all():
+            raise InputError(f"the checkpoint {place} has numbers that are not finite in {variable.path}")
         variable.assign(arrays[name])
     return model
 
@@ -157,7 +161,7 @@ def find(folder: pathlib.Path, checkpoint: str) -> pathlib.Path:
 def _best(folder: pathlib.Path) -> pathlib.Path:
     known = checkpoints.steps(folder / BEST)
     if not known:
-        raise InputError(f"--checkpoint: got best, but {folder} has none: it was not trained with --evaluate-every N")
+        raise InputError(f"--checkpoint: got best, but {folder} has none (--evaluate-every N in training)")
     return checkpoints.path(folder / BEST, known[-1])
 
 

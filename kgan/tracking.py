@@ -121,6 +121,12 @@ class Run:
             raise RunError(f"the run cannot write {path} ({error.strerror})") from error
         self._say(kind="image", key=key, step=step, file=str(path.relative_to(self.folder)))
 
+    def metrics(self, key: str) -> Iterator[tuple[int, dict[str, float]]]:
+        """The numbers that were logged under a key so far, by step."""
+        for entry in self._journal.entries():
+            if entry["kind"] == "metrics" and entry.get("key", "metrics") == key:
+                yield entry["step"], entry["values"]
+
     def log_artifact(self, file: str) -> None:
         """Announces a file of the run's folder."""
         self._say(kind="artifact", file=file)
@@ -142,8 +148,10 @@ class Run:
         folder = self.folder / EVALUATIONS
         try:
             folder.mkdir(exist_ok=True)
-            known = len(list(folder.glob("step-*.json")))
-            path = folder / f"step-{step:07d}-{known}.json"
+            numbers = [
+                int(name[1]) for name in (re.search(r"-(\d+)\.json$", file.name) for file in folder.iterdir()) if name
+            ]
+            path = folder / f"step-{step:07d}-{max(numbers, default=-1) + 1}.json"
             write_atomic(path, json.dumps(document, indent=1).encode())
         except OSError as error:
             raise RunError(f"the run cannot write {folder} ({error.strerror})") from error
@@ -235,8 +243,11 @@ def reopened(folder: pathlib.Path) -> Iterator[Run]:
     """Opens a run that has ended, to add to what is known of it: its status and its end stay what they were.
 
     Raises:
-        InputError: another process is writing it, or it is no run of this machine.
+        InputError: another process is writing it, or it does not lie in `ROOT`: a folder that somebody handed over
+            must not choose where this process connects to.
     """
+    if folder.resolve().parent != ROOT.resolve() or not (folder / _RUN).exists():
+        raise InputError(f"{folder} is no run of {ROOT}")
     with locked(folder) as lock:
         with _unwritable(folder):
             about = _about(folder)
@@ -405,14 +416,18 @@ def _fetch(run_id: str) -> pathlib.Path:
     client = open_client(default_tracking_uri())
     client.get_run(run_id)
     folder = ROOT / run_id
-    names = (pathlib.PurePosixPath(file.path).name for file in client.list_artifacts(run_id, CHECKPOINTS))
-    files = [f"{CHECKPOINTS}/{name}" for name in names if re.fullmatch(r"step-[0-9]+\.safetensors", name)]
+    names = (
+        (place, pathlib.PurePosixPath(file.path).name)
+        for place in (CHECKPOINTS, BEST)
+        for file in client.list_artifacts(run_id, place)
+    )
+    files = [f"{place}/{name}" for place, name in names if re.fullmatch(r"step-[0-9]+\.safetensors", name)]
     ROOT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".", dir=ROOT) as loaded:
         # Where MLflow puts a file of a folder depends on where it keeps its artifacts.
         places = {file: client.download_artifacts(run_id, file, loaded) for file in (CONFIG, *files)}
-        (folder / CHECKPOINTS).mkdir(parents=True, exist_ok=True)
         for file, place in places.items():
+            (folder / file).parent.mkdir(parents=True, exist_ok=True)
             os.replace(place, folder / file)
     return folder
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import json
 import pathlib
+from collections.abc import Callable
 
 import keras
 import numpy as np
@@ -25,6 +26,7 @@ from kgan.variants.base import Variant
 from pipelines.pairs import Pairs
 
 _EVALUATE_NUM = 5000  # samples, where nothing else is said
+_EVALUATE_SEED = 2**31 - 1  # of them: what is chosen by some is not to be judged by the same, those of seeds 0, 1 ...
 _COMPARED = 64  # images that samples are compared with
 _SHOWN = 4  # images of each domain in the grids of systems that translate
 
@@ -173,6 +175,11 @@ def _check(settings: Settings) -> None:
             raise InputError(f"--{name.replace('_', '-')}: got {getattr(settings, name)}, expected at least 1")
     if settings.evaluate_every is not None and settings.evaluate_every < 1:
         raise InputError(f"--evaluate-every: got {settings.evaluate_every}, expected at least 1")
+    for name in ("evaluate_metrics", "evaluate_num", "evaluate_features"):
+        if settings.evaluate_every is None and getattr(settings, name) is not None:
+            raise InputError(
+                f"--{name.replace('_', '-')}: got {getattr(settings, name)}, which needs --evaluate-every N"
+            )
     if not 0 <= settings.seed < 2**32:
         raise InputError(f"--seed: got {settings.seed}, expected 0 to {2**32 - 1}")
 
@@ -267,16 +274,23 @@ def _fit(
 
     if not checkpoints.steps(run.folder / tracking.CHECKPOINTS):
         save()
+    evaluates = None if judge is None else _evaluates(run, config, judge, save, interrupts)
+    if evaluates is not None:
+        evaluates.catch_up(model)
     progress = Progress(settings.steps)
     rows = settings.batch_size * model.rounds_per_step
     shown = _shown(splits)
+
+    def left_out() -> float:
+        return 0.0 if evaluates is None else evaluates.seconds
+
     callbacks = [
         Finite(),
         Health(run, settings.log_every, settings.sample_every, shown, print),
-        Measures(run, settings.log_every, settings.steps, rows, progress.show),
+        Measures(run, settings.log_every, settings.steps, rows, progress.show, left_out),
         Samples(run, settings.sample_every, settings.steps, shown),
         progress,
-        *([] if judge is None else [_evaluates(run, config, judge)]),
+        *([] if evaluates is None else [evaluates]),
         Saves(save, settings.checkpoint_every, settings.steps, interrupts),
     ]
     with contextlib.closing(progress):
@@ -290,7 +304,7 @@ def _fit(
     for name in ("last",) if judge is None else ("last", "best"):
         run.log_artifact(str(state.find(run.folder, name).relative_to(run.folder)))
     if judge is not None:
-        _report_best(run)
+        _report_best(run, settings.steps)
 
 
 def _judge(config: Configuration, splits: Splits) -> Judge | None:
@@ -298,30 +312,39 @@ def _judge(config: Configuration, splits: Splits) -> Judge | None:
     settings = config.settings
     if settings.evaluate_every is None:
         return None
-    split = None if settings.hold_out is None else "validation"
+    # Never by the test split: what was chosen by it could not be measured on it any more.
+    split = "train" if settings.hold_out is None else "validation"
     names = tuple((settings.evaluate_metrics or "fid").split(","))
-    num = settings.evaluate_num or _EVALUATE_NUM
-    return Judge(config, Plan(names, settings.evaluate_features or "auto", num=num, split=split), splits.sized())
+    num = _EVALUATE_NUM if settings.evaluate_num is None else settings.evaluate_num
+    features = settings.evaluate_features or "auto"
+    plan = Plan(names, features, num=num, seeds=(_EVALUATE_SEED,), split=split)
+    return Judge(config, plan, splits.sized())
 
 
-def _evaluates(run: tracking.Run, config: Configuration, judge: Judge) -> Evaluates:
+def _evaluates(
+    run: tracking.Run, config: Configuration, judge: Judge, save: Callable[[], object], interrupts: Interrupts
+) -> Evaluates:
     settings = config.settings
+    judge.advance = lambda _: interrupts.heed()  # an evaluation may take long
 
     def measure(model: Variant) -> list[Value]:
         return judge.judge(model, settings.precision)
 
+    def best() -> Variant | None:
+        known = checkpoints.steps(run.folder / BEST)
+        return state.load_model(run.folder, "best", settings.precision) if known else None
+
     def keep(model: Variant) -> None:
         state.save(model, run.folder, config, 1, BEST)
 
-    known = evaluating.values_of_best(run.folder)
-    return Evaluates(run, measure, keep, known, settings.evaluate_every, settings.steps)
+    return Evaluates(run, measure, best, save, keep, settings.evaluate_every, settings.steps)
 
 
-def _report_best(run: tracking.Run) -> None:
-    best = {value.name: value for value in evaluating.values_of_best(run.folder)}
+def _report_best(run: tracking.Run, last: int) -> None:
+    best = evaluating.values_of_best(run.folder)
     step = checkpoints.steps(run.folder / BEST)[-1]
-    for name, value in evaluating.last_values(run.folder).items():
-        print(f"{name}: {value} at the last step, {best.get(name)} at the best, {step}")
+    for value in evaluating.values_of(run.folder, last):
+        print(f"{value.name}: {value} at the last step, {evaluating.like(value, best)} at the best, {step}")
 
 
 def _roll_back(run: tracking.Run, config: Configuration, model: Variant, error: NonFiniteError) -> None:

@@ -52,6 +52,17 @@ def test_other_images_in_the_place_are_refused(tmp_path):
         split(datasets.of_run(config), "train")
 
 
+def test_crops_are_of_the_images_that_were_trained_on(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (20, 12, 12), np.uint8)
+    place = tmp_path / "set.npz"
+    np.savez(place, x_train=images)
+    config = resolved(data=str(place), load_size=12)
+    assert datasets.of_run(config).train.load_size == 8
+    np.savez(place, x_train=255 - images)
+    with pytest.raises(InputError, match="expected the images the run was trained on"):
+        split(datasets.of_run(config), "train")
+
+
 @pytest.mark.parametrize("variant", ["cyclegan", "pix2pix"])
 def test_of_pairs_nothing_is_held_out(variant):
     with pytest.raises(InputError, match=f"--hold-out: {variant} translates"):

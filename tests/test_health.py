@@ -13,7 +13,7 @@ class Run:
     id = "r"
 
     def __init__(self):
-        self.tags, self.metrics = {}, {}
+        self.tags, self.looks, self.logged = {}, {}, []
 
     def has(self, what: str) -> bool:
         return what in self.tags
@@ -22,7 +22,10 @@ class Run:
         self.tags |= tags
 
     def log_metrics(self, step: int, values: dict, key: str) -> None:
-        self.metrics[step] = values
+        self.looks[step] = values
+
+    def metrics(self, key: str):
+        return self.looks.items() if key == "health" else self.logged
 
 
 class Watched:
@@ -34,6 +37,13 @@ class Watched:
         self.samples = self.real if samples is None else samples
         self.health = Health(self.run, 100, 500, None, self.said.append)
         self.step = 0
+        self.resumed = False
+
+    def resume(self) -> "Watched":
+        """Another process goes on with the run."""
+        self.health = Health(self.run, 100, 500, None, self.said.append)
+        self.resumed = True
+        return self
 
     def go(self, steps: int, **measures) -> "Watched":
         for _ in range(steps // 100):
@@ -44,7 +54,11 @@ class Watched:
                 probes=lambda shown: {"samples": (self.samples, self.real)},
             )
             self.health.set_model(model)
+            if self.resumed:
+                self.resumed = False
+                self.health.on_train_begin()
             self.health.on_train_batch_end(0, measures)
+            self.run.logged.append((self.step, measures))
         return self
 
 
@@ -91,7 +105,7 @@ def test_no_gradient_at_all_is_told():
 
 def test_a_constant_generator_is_told():
     watched = Watched(np.zeros((16, 4, 4, 1), np.uint8)).go(1000, generator_loss=1.0)
-    assert not watched.said and watched.run.metrics[500] == {"samples_distance": 0.0}
+    assert not watched.said and watched.run.looks[500] == {"samples_distance": 0.0}
     watched.go(500, generator_loss=1.0)
     assert "step 1500: samples lie 0 as far apart as images do" in watched.said[0]
     assert "health.collapse" in watched.run.tags
@@ -99,7 +113,7 @@ def test_a_constant_generator_is_told():
 
 def test_samples_as_far_apart_as_images_are_well():
     watched = Watched().go(5000, generator_loss=1.0)
-    assert not watched.said and watched.run.metrics[5000] == {"samples_distance": 1.0}
+    assert not watched.said and watched.run.looks[5000] == {"samples_distance": 1.0}
 
 
 def test_the_distance_is_the_mean_over_pairs():
@@ -110,3 +124,14 @@ def test_the_distance_is_the_mean_over_pairs():
     assert mean_distance(images[:1]) == 0.0
     black_and_white = np.array([0, 255], np.uint8).reshape(2, 1, 1, 1).repeat(4, axis=1)
     assert mean_distance(black_and_white) == 1.0
+
+
+def test_a_run_that_goes_on_remembers_what_it_saw():
+    watched = Watched(np.zeros((16, 4, 4, 1), np.uint8))
+    measures = {"discriminator_loss": 0.001, "generator_gradient_norm": 0.001}
+    watched.go(300, discriminator_loss=0.5, generator_gradient_norm=1.0)
+    watched.go(500, **measures).resume().go(400, **measures)
+    assert not watched.said
+    watched.resume().go(600, **measures)
+    assert set(watched.run.tags) == {"health.discriminator", "health.gradient", "health.collapse"}
+    assert len(watched.resume().go(2000, **measures).said) == 3

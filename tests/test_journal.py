@@ -24,10 +24,13 @@ def test_an_entry_may_bring_its_time_and_a_run_its_last_word(journal):
     journal.append(kind="status", status="FINISHED", time=123)
     assert journal.last_word == {"kind": "status", "status": "FINISHED", "time": 123}
     journal.append(kind="evaluation", step=3, file="evaluations/step-0000003-0.json", values={"fid": 1.5})
+    assert journal.status == "FINISHED"  # what is found out afterwards does not take it back
+    journal.append(kind="resumed", step=3)
     assert journal.last_word is None and journal.status is None
     journal.append(kind="evaluation", step=3, file="evaluations/step-0000003-0.json", values={"fid": "1.5"})
+    assert journal.status is None
     journal.append(**{"kind": "status", "status": "FINISHED", "time": 123})
-    assert [entry["kind"] for entry in journal.entries()] == ["status", "evaluation", "damaged", "status"]
+    assert [entry["kind"] for entry in journal.entries()] == ["status", "evaluation", "resumed", "damaged", "status"]
     assert journal.status == "FINISHED" and journal.entries()[-1]["time"] == 123
 
 

@@ -68,7 +68,7 @@ def test_the_distances_are_those_of_features_taken_by_hand():
 
 def test_a_protocol_says_how_a_figure_was_measured():
     config = config_of()
-    _, found = judged(config, "fid", truncation=0.5, seeds=2)
+    _, found = judged(config, "fid", truncation=0.5, seeds=(0, 1))
     protocol = found["pixels_fid"].protocol
     assert (protocol.metric, protocol.features, protocol.resize, protocol.split) == ("fid", "pixels", "none", "train")
     assert (protocol.truncation, protocol.ema, protocol.precision) == (0.5, False, "float32")
@@ -78,7 +78,7 @@ def test_a_protocol_says_how_a_figure_was_measured():
 
 def test_seeds_are_averaged():
     config = config_of()
-    model, found = judged(config, "fid", seeds=3)
+    model, found = judged(config, "fid", seeds=(0, 1, 2))
     real = pixels(datasets.of_run(config).train.images)
     by_hand = [metrics.frechet_distance(real, pixels(model.generate(300, seed))) for seed in range(3)]
     value = found["pixels_fid"]
@@ -144,7 +144,8 @@ def test_copies_are_found_and_shown(monkeypatch):
     monkeypatch.setattr(model, "decode", lambda latents: train[:8])
     memorised, duplicates = judge.judge(model)
     assert memorised.name == "pixels_memorised" and memorised.mean == 1.0
-    assert duplicates.protocol.parameters == {"calibrated_on": HELD_OUT}
+    assert memorised.protocol.parameters == {"calibrated_on": HELD_OUT} and duplicates.protocol.real_count == 200
+    assert memorised.spread_of == "standard error over 200 samples"
     for sample, nearest, distance in memorised.found["pairs"]:
         assert distance == 0.0
         np.testing.assert_array_equal(train[nearest], np.concatenate([train[100:200], train[:100]])[sample])
@@ -171,12 +172,17 @@ def test_systems_that_translate_are_judged_by_direction(variant):
         ("gan", {"names": ("fdi",)}, r"--metrics: got 'fdi', expected some of fid,.* Did you mean 'fid'"),
         ("gan", {"names": ("parzen",)}, "--metrics: parzen needs images that the training has not seen"),
         ("gan", {"names": ("memorisation",)}, "--metrics: memorisation needs images that"),
-        ("gan", {"names": ("is",)}, "--metrics: is needs a network that classifies, got pixels"),
-        ("gan", {"names": ("coverage",)}, "--metrics: coverage counts the classes of the data, not those of pixels"),
+        ("gan", {"names": ("is",)}, "--metrics: is counts classes, got pixels"),
+        ("gan", {"names": ("coverage",)}, "--metrics: coverage counts classes, got pixels"),
         ("gan", {"names": ("fid",), "num": 1}, "--num: got 1, expected 2 or more"),
-        ("gan", {"names": ("fid",), "seeds": 0}, "--seeds: got 0, expected 1 or more"),
-        ("gan", {"names": ("fid",), "truncation": 1.5}, "truncation: got 1.5"),
+        ("gan", {"names": ("fid",), "seeds": ()}, "--seeds: got 0, expected 1 or more"),
+        ("gan", {"names": ("fid",), "truncation": 1.5}, "--truncation: got 1.5"),
         ("gan", {"names": ("fid",), "split": "validation"}, "--split: got validation, but the run held no"),
+        ("gan", {"names": ("fid",), "inception": "x.pb"}, "--inception: got x.pb with --features pixels"),
+        ("gan", {"names": ("pr",), "num": 3}, "--num: got 3, expected 4 or more for pr"),
+        ("gan", {"names": ("fid", "fid")}, "--metrics: got fid twice"),
+        ("cyclegan", {"names": ("fid",), "truncation": 0.5}, "--truncation: got 0.5, but CycleGAN draws no latents"),
+        ("cyclegan", {"names": ("fid",), "seeds": (0, 1)}, "--seeds: got 2, but CycleGAN draws nothing"),
         ("cyclegan", {"names": ("parzen",)}, "--metrics: parzen is for systems that draw latents"),
         (
             "cyclegan",

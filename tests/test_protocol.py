@@ -84,3 +84,18 @@ def test_a_table_shows_what_stands_behind_a_figure():
     for part in ("inception abababab", "legacy", "10000 samples of seeds 0", "50000 images of train", "truncation 1"):
         assert part in said
     assert "no EMA" in said and "float32" in said and "\n" not in said
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({}, "fid train 10000"),
+        ({"split": "test", "fake_count": 50}, "fid test 50"),
+        (
+            {"resize": "clean: x", "truncation": 0.7, "precision": "mixed_bfloat16"},
+            "fid train 10000 clean truncation 0.7 mixed_bfloat16",
+        ),
+    ],
+)
+def test_a_tracker_draws_unlike_figures_apart(changes, key):
+    assert other(**changes).key == key

@@ -13,7 +13,7 @@ class Features:
     """A function from images to features, and what must be said of it beside every value computed with it.
 
     Attributes:
-        name: "inception", "classifier", "pixels", or the name of the file or folder of a model.
+        name: "inception", "classifier", "pixels", or "model NAME" of a file or folder.
         sha256: hex digits over what the network is; "" for pixels.
         resize: how images come to the size of the network, in words precise enough to do it again.
         extract: uint8 `[n, h, w, c]` -> features, float32 `[n, d]`, and logits, float32 `[n, k]` or None. A row of

@@ -44,7 +44,7 @@ def model(path: str, resize: resizing.Method = "legacy") -> Features:
         resize: "legacy" or "clean", see `kgan.features.resizing.resized`.
 
     Returns:
-        Features named as the file or folder, with the digest of the file or of all files in the folder.
+        Features named "model" and as the file or folder, with the digest of the file or of all files in the folder.
 
     Raises:
         InputError: there is no such file, it cannot be loaded, or it is no network from images to features.
@@ -58,7 +58,7 @@ def model(path: str, resize: resizing.Method = "legacy") -> Features:
     else:
         found = "another file" if place.exists() else "no such file or folder"
         raise InputError(f"the model {place}: got {found}, expected a .keras file or the folder of a SavedModel")
-    return _features(place.name, digest, network, resize)
+    return _features(f"model {place.name}", digest, network, resize)  # it may be called as one of ours is
 
 
 def _keras(place: pathlib.Path) -> _Network:
@@ -72,8 +72,8 @@ def _keras(place: pathlib.Path) -> _Network:
     inputs = getattr(loaded, "inputs", None) or []
     shape = _image_shape(place, [tuple(tensor.shape) for tensor in inputs])
 
-    @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)], jit_compile=False)
-    def run(images: tf.Tensor) -> object:
+    @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)], jit_compile=False, autograph=False)
+    def run(images):
         return loaded(images, training=False)
 
     return _Network(run, *shape)
@@ -148,7 +148,7 @@ def _rows(name: str, output: object, count: int) -> np.ndarray:
     shapes = [getattr(tensor, "shape", None) for tensor in outputs]
     if len(outputs) != 1 or shapes[0] is None or shapes[0].rank not in (2, 4) or shapes[0][0] != count:
         raise InputError(
-            f"the model {name}: got outputs of the shapes {shapes}, expected one [n, d] or [n, h, w, d] for n images"
+            f"the {name}: got outputs of the shapes {shapes}, expected one [n, d] or [n, h, w, d] for n images"
         )
     rows = outputs[0].numpy().astype(np.float32)
     return rows.mean(axis=(1, 2)) if rows.ndim == 4 else rows

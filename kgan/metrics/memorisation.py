@@ -7,7 +7,8 @@ import numpy as np
 from kgan.metrics import checks
 from kgan.metrics.blocks import blocks, centred, squared_distances
 
-_QUANTILE = 0.01  # of what is no copy, so much is called one
+_LEAST = 100  # held-out images, of which the nearest is the limit; fewer have none of 1 %
+_SHARE = 0.01  # of what is no copy, so much at most is called one
 
 
 class Memorisation(NamedTuple):
@@ -37,27 +38,32 @@ def memorisation(train: np.ndarray, held_out: np.ndarray, samples: np.ndarray, s
     2020 ("A Non-Parametric Test to Detect Data-Copying in Generative Models", section 3).
 
     Args:
-        train: features `[n, d]` of the training images, finite, n at least 2.
-        held_out: features `[m, d]` of images of the same kind that were not trained on; some hundred or more.
-        samples: features `[k, d]`, k at least 2.
-        seed: of the choice of as many training images as there are samples.
+        train: features `[n, d]` of the training images, finite, n at least 100.
+        held_out: features `[m, d]` of images of the same kind that were not trained on, m at least 100.
+        samples: features `[k, d]`, k at least 100.
+        seed: of the choice of as many training images as there are samples, or the reverse.
 
     Raises:
         InputError: too few rows, different numbers of columns, NaN or infinity.
     """
     checks.seed(seed)
-    checks.pair(("train", "held_out"), train, held_out, rows=(2, 2))
-    checks.pair(("train", "samples"), train, samples, rows=(2, 2))
-    threshold = np.quantile(_nearest(held_out, train)[1], _QUANTILE)
+    checks.pair(("train", "held_out"), train, held_out, rows=(_LEAST, _LEAST))
+    checks.pair(("train", "samples"), train, samples, rows=(_LEAST, _LEAST))
+    threshold = _limit(_nearest(held_out, train)[1])
     nearest, distances = _nearest(samples, train)
-    some = train
-    if len(train) > len(samples):
-        some = train[np.random.RandomState(seed).choice(len(train), len(samples), replace=False)]
-    apart = np.quantile(_nearest(some, some, itself=False)[1], _QUANTILE)
-    among = _nearest(samples, samples, itself=False)[1]
+    # As many of each: the more there are, the nearer they lie.
+    count, random = min(len(train), len(samples)), np.random.RandomState(seed)
+    one, other = (rows[random.choice(len(rows), count, replace=False)] for rows in (train, samples))
+    apart = _limit(_nearest(one, one, itself=False)[1])
+    among = _nearest(other, other, itself=False)[1]
     return Memorisation(
         float(np.mean(distances <= threshold)), float(np.mean(among <= apart)), nearest, distances, float(threshold)
     )
+
+
+def _limit(distances: np.ndarray) -> float:
+    """The distance that one more of the same kind is below, or at, with a probability of 1 % at most."""
+    return float(np.sort(distances)[int(_SHARE * (len(distances) + 1)) - 1])
 
 
 def _nearest(rows: np.ndarray, others: np.ndarray, itself: bool = True) -> tuple[np.ndarray, np.ndarray]:

@@ -43,7 +43,7 @@ def test_a_keras_model_gets_0_to_255(save, images):
     rows, logits = features.extract(batch)
     assert rows.dtype == np.float32 and logits is None
     np.testing.assert_allclose(rows, made(batch.astype(np.float32)), rtol=1e-5)
-    assert features.name == "net.keras" and len(features.sha256) == 64
+    assert features.name == "model net.keras" and len(features.sha256) == 64
 
 
 @pytest.mark.parametrize("method", ["legacy", "clean"])
@@ -75,7 +75,7 @@ def test_grey_images_are_repeated_for_three_channels(save, images):
     features = model(save(network()))
     grey = images(2, 16, 16, 1)
     np.testing.assert_array_equal(features.extract(grey)[0], features.extract(np.repeat(grey, 3, -1))[0])
-    with pytest.raises(InputError, match=r"^images: got 4 channels, expected 1 or 3 for net.keras$"):
+    with pytest.raises(InputError, match=r"^images: got 4 channels, expected 1 or 3 for model net.keras$"):
         features.extract(images(2, 16, 16, 4))
 
 
@@ -102,7 +102,7 @@ def test_a_saved_model(tmp_path, images):
     features = model(saved_model(tmp_path / "net"))
     batch = images(3, 8, 8, 3)
     np.testing.assert_allclose(features.extract(batch)[0], batch.mean(axis=(1, 2)) * [1, 2, 3], rtol=1e-5)
-    assert features.name == "net"
+    assert features.name == "model net"
     np.testing.assert_allclose(
         features.extract(images(3, 5, 9, 3))[0],
         stand_in.bilinear(images(3, 5, 9, 3), 8, 8).mean(axis=(1, 2)) * [1, 2, 3],
