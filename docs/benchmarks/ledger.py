@@ -15,6 +15,7 @@ import yaml
 
 from kgan import checkpoints, configuration, evaluating, tracking, variants
 from kgan.configuration import Configuration
+from kgan.errors import InputError
 from kgan.journal import Journal
 from kgan.protocol import Value
 from kgan.settings import Settings
@@ -35,34 +36,43 @@ def main() -> None:
     said = yaml.safe_load((FOLDER / "ledger.yaml").read_text(encoding="utf-8"))
     rows, protocols, notes = [], [], []
     for group in groups.values():
-        for name in values(group[0], "last"):
+        for name in last_values(group[0]):
             rows.append(row(group, name, said, protocols, notes))
     text = [said["head"].strip(), "", HEAD, "|" + "---|" * HEAD.count(" | ") + "---|", *rows, ""]
-    text += [f"{i}. {protocol}" for i, protocol in enumerate(protocols, 1)]
-    text += ["", *(f"- {note}" for note in notes)]
+    text += ["## Protocols", "", *(f"{i}. {protocol}" for i, protocol in enumerate(protocols, 1)), ""]
+    text += ["## Remarks", "", *(f"- {note}" for note in notes)]
     (FOLDER / "ledger.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
 
 
-def values(folder: pathlib.Path, which: str) -> dict[str, Value]:
-    """The newest figures of a run's last or best checkpoint, by name."""
-    known = evaluating.values_of(folder)
-    place = folder / (tracking.CHECKPOINTS if which == "last" else tracking.BEST)
-    step = checkpoints.steps(place)[-1:] or checkpoints.steps(folder / tracking.CHECKPOINTS)[-1:]
-    return {value.name: value for value in known[step[0]]}
+def last_values(folder: pathlib.Path) -> dict[str, Value]:
+    """The newest figures of a run's last checkpoint, by name."""
+    step = checkpoints.steps(folder / tracking.CHECKPOINTS)[-1]
+    return {value.name: value for value in evaluating.values_of(folder, step)}
+
+
+def best_value(folder: pathlib.Path, last: Value) -> Value:
+    """The figure of a run's best checkpoint by the same protocol; of a run that keeps none the last one."""
+    if not checkpoints.steps(folder / tracking.BEST):
+        return last
+    found = evaluating.like(last, evaluating.values_of_best(folder))
+    if found is None:
+        raise InputError(f"{folder}: its best checkpoint has no {last.name} by the protocol of the last one")
+    return found
 
 
 def row(group: list[pathlib.Path], name: str, said: dict, protocols: list[str], notes: list[str]) -> str:
     config = configuration.load(group[0])
     about = next((e for e in said["rows"] if (e["variant"], e["metric"]) == (config.settings.variant, name)), {})
-    last = [values(folder, "last")[name] for folder in group]
-    best = [values(folder, "best")[name] for folder in group]
-    for value in (*last, *best):
+    last = [last_values(folder)[name] for folder in group]
+    best = [best_value(folder, value) for folder, value in zip(group, last, strict=True)]
+    for value in last:
         value.minus(last[0])  # refuses unlike protocols
     protocol = f"{name}: {last[0].protocol}"
     if protocol not in protocols:
         protocols.append(protocol)
-    if about.get("note") and about["note"] not in notes:
-        notes.append(about["note"])
+    note = " ".join(about.get("note", "").split())
+    if note and note not in notes:
+        notes.append(note)
     minutes = statistics.mean(minutes_of(folder) for folder in group)
     cells = [
         f"`{config.settings.variant}`",
