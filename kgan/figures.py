@@ -67,22 +67,20 @@ def _inception_score(sets: Sets) -> list[Figure]:
     return [Figure("is", mean, "higher", error=std, error_of=error_of, parameters={"splits": _SPLITS})]
 
 
-def _precision_recall(sets: Sets) -> list[Figure]:
-    real = _some(sets.real, len(sets.fake))
-    values = metrics.precision_recall(real, sets.fake, k=3)
-    return [
-        Figure(name, value, "higher", len(real), parameters={"k": 3})
-        for name, value in zip(("precision", "recall"), values, strict=True)
-    ]
+def _of_neighbours(
+    names: tuple[str, str], function: Callable[..., tuple[float, float]], k: int
+) -> Callable[[Sets], list[Figure]]:
+    """Two figures of k-nearest neighbours, of as many images as there are samples."""
 
+    def measure(sets: Sets) -> list[Figure]:
+        real = _some(sets.real, len(sets.fake))
+        values = function(real, sets.fake, k=k)
+        return [
+            Figure(name, value, "higher", len(real), parameters={"k": k})
+            for name, value in zip(names, values, strict=True)
+        ]
 
-def _density_coverage(sets: Sets) -> list[Figure]:
-    real = _some(sets.real, len(sets.fake))
-    values = metrics.density_coverage(real, sets.fake, k=5)
-    return [
-        Figure(name, value, "higher", len(real), parameters={"k": 5})
-        for name, value in zip(("density", "coverage"), values, strict=True)
-    ]
+    return measure
 
 
 def _parzen(sets: Sets) -> list[Figure]:
@@ -158,8 +156,8 @@ METRICS: dict[str, Callable[[Sets], list[Figure]]] = {
     "fid": _fid,
     "kid": _kid,
     "is": _inception_score,
-    "pr": _precision_recall,
-    "dc": _density_coverage,
+    "pr": _of_neighbours(("precision", "recall"), metrics.precision_recall, k=3),
+    "dc": _of_neighbours(("density", "coverage"), metrics.density_coverage, k=5),
     "parzen": _parzen,
     "coverage": _classes,
     "memorisation": _memorisation,

@@ -29,7 +29,7 @@ HEAD = "| variant | data | metric | paper | ours, best | ours, last | protocol |
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+")
-    folders = [tracking.find_run(run) for run in parser.parse_args().runs]
+    folders = sorted(map(tracking.find_run, parser.parse_args().runs), key=variant_and_seed)
     groups: dict[str, list[pathlib.Path]] = {}
     for folder in folders:
         groups.setdefault(command(configuration.load(folder)), []).append(folder)
@@ -42,6 +42,11 @@ def main() -> None:
     text += ["## Protocols", "", *(f"{i}. {protocol}" for i, protocol in enumerate(protocols, 1)), ""]
     text += ["## Remarks", "", *(f"- {note}" for note in notes)]
     (FOLDER / "ledger.md").write_text("\n".join(text).rstrip() + "\n", encoding="utf-8")
+
+
+def variant_and_seed(folder: pathlib.Path) -> tuple[str, int]:
+    settings = configuration.load(folder).settings
+    return settings.variant, settings.seed
 
 
 def last_values(folder: pathlib.Path) -> dict[str, Value]:
