@@ -136,7 +136,9 @@ class Judge:
                 found["memorisation"] = images.enlarge(images.grid(tiles, 4), tiles.shape[2])
         return found
 
-    def _judge(self, prefix: str, real: Images, fakes: Callable[[int], Iterator[np.ndarray]], precision: str):
+    def _judge(
+        self, prefix: str, real: Images, fakes: Callable[[int], Iterator[np.ndarray]], precision: str
+    ) -> list[Value]:
         known, logits = None, None
         if self._compares:
             known, logits = references.compute(self.network, real, self.advance)
