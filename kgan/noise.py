@@ -8,12 +8,15 @@ half counts blocks of four numbers, a whole number of blocks for each row.
 """
 
 import contextlib
+import functools
 import hashlib
 import math
 import threading
 import typing
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+import scipy.special
 import tensorflow as tf
 
 PHILOX = 1  # tf.random.Algorithm.PHILOX; "auto" picks another generator under XLA
@@ -61,6 +64,19 @@ class Noise:
         """Draws booleans that are True with probability `p` in [0, 1); other arguments as for `uniform`."""
         return self._bits(stream, step, shape, first_row) < round(p * 2**32) - 2**31
 
+    def normal(
+        self, stream: str, step: tf.Tensor | int, shape: Sequence[int], first_row: tf.Tensor | int = 0
+    ) -> tf.Tensor:
+        """Draws float32 numbers from N(0, 1), none farther from 0 than 6.2; arguments as for `uniform`.
+
+        The sum of two independent normal numbers is a normal one: each half of 32 random bits picks one from a table
+        of quantiles, which is the same sum wherever it is computed. Logarithms and cosines are rounded differently
+        under XLA, and at the end of a vector.
+        """
+        bits = self._bits(stream, step, shape, first_row)
+        table = tf.constant(_half_normal_quantiles())
+        return tf.gather(table, bits & 0xFFFF) + tf.gather(table, tf.bitwise.right_shift(bits, 16) & 0xFFFF)
+
     @contextlib.contextmanager
     def scope(self, stream: str, step: tf.Tensor | int) -> Iterator[None]:
         """Layers that draw (`kgan.layers.Dropout`) take their numbers from this stream inside the block.
@@ -94,6 +110,34 @@ class Noise:
     def _key(self, stream: str) -> tf.Tensor:
         digest = hashlib.sha256(f"{self.seed}/{stream}".encode()).digest()
         return tf.constant(int.from_bytes(digest[:8], "little"), tf.uint64)
+
+
+def instance_noise(
+    noise: Noise, stream: str, step: tf.Tensor | int, images: tf.Tensor, stddev: float, steps: int
+) -> tf.Tensor:
+    """Adds Gaussian noise that fades to what a discriminator sees.
+
+    Real and generated images then overlap while they are still far apart (Sønderby et al. 2016; Arjovsky
+    & Bottou 2017, section 3). Draws for the rows of `images` from `stream` at `step`.
+
+    Args:
+        noise, stream, step: as for `Noise.normal`; real and generated images take streams of their own.
+        images: float32 `[batch, ...]`.
+        stddev: of the noise at step 0; it falls linearly.
+        steps: from this step on there is no noise.
+
+    Returns:
+        float32 tensor of the images' shape.
+    """
+    left = tf.nn.relu(1.0 - tf.cast(step, tf.float32) / steps)
+    return images + stddev * left * noise.normal(stream, step, [tf.shape(images)[0], *images.shape[1:]])
+
+
+@functools.cache
+def _half_normal_quantiles() -> np.ndarray:
+    """2**16 values as likely as each other, float32: the quantiles of N(0, 1/2) in the middle of their shares."""
+    quantiles = scipy.special.ndtri((np.arange(2**16) + 0.5) / 2**16)
+    return (quantiles * (math.sqrt(0.5) / quantiles.std())).astype(np.float32)
 
 
 def scoped_bernoulli(layer: str, shape: Sequence[int], p: float) -> tf.Tensor:

@@ -1,11 +1,12 @@
 import numpy as np
 import pytest
+import scipy.stats
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kgan.layers.dropout import Dropout
-from kgan.noise import Noise, Window, window
+from kgan.noise import Noise, Window, instance_noise, window
 
 
 def philox4x32(counter: list[int], key: list[int]) -> list[int]:
@@ -67,6 +68,51 @@ def test_seeds_streams_and_steps_are_independent_and_uniform():
         assert draw.min() >= 0.0 and draw.max() < 1.0
         assert abs(draw.mean() - 0.5) < 5 * np.sqrt(1 / 12 / 20000)
         assert abs(draw.var() - 1 / 12) < 0.003
+
+
+def test_a_normal_number_is_the_sum_of_two_quantiles():
+    bits = Noise(3)._bits("z", 4, (50, 7), 2).numpy()
+    halves = np.stack([bits % 2**16, bits // 2**16 % 2**16])
+    expected = scipy.stats.norm.ppf((halves + 0.5) / 2**16).sum(axis=0) / np.sqrt(2)
+    np.testing.assert_allclose(Noise(3).normal("z", 4, (50, 7), 2), expected, rtol=1e-4, atol=1e-6)
+
+
+def test_normal_numbers_have_the_moments_and_the_quantiles():
+    drawn = Noise(0).normal("z", 0, (1000, 1000)).numpy().astype("float64")
+    assert np.isfinite(drawn).all() and np.abs(drawn).max() > 4.5
+    moments = [(drawn**k).mean() for k in range(1, 7)]
+    deviations = np.sqrt(np.array([1, 2, 15, 96, 945, 10170]) / drawn.size)
+    np.testing.assert_array_less(np.abs(np.array(moments) - [0, 1, 0, 3, 0, 15]), 5 * deviations)
+    assert scipy.stats.kstest(drawn.ravel()[:100_000], "norm").pvalue > 1e-3
+    assert abs(np.corrcoef(drawn[:, :-1].ravel(), drawn[:, 1:].ravel())[0, 1]) < 5e-3
+
+
+def test_the_outermost_normal_numbers_are_finite(monkeypatch):
+    monkeypatch.setattr(Noise, "_bits", lambda *_: tf.constant([-(2**31), 2**31 - 1, 0, -1, 0x7FFF7FFF, -0x7FFF8000]))
+    drawn = Noise(0).normal("z", 0, (6,)).numpy()
+    assert np.isfinite(drawn).all() and 5.8 < np.abs(drawn).max() < 6.2
+
+
+def test_normal_numbers_under_xla_and_of_any_row():
+    noise = Noise(3)
+    plain = noise.normal("z", 4, (33, 7)).numpy()
+    assert plain.dtype == np.float32
+    compiled = tf.function(lambda step: noise.normal("z", step, (33, 7)), jit_compile=True)(tf.constant(4, tf.int64))
+    np.testing.assert_array_equal(compiled, plain)
+    np.testing.assert_array_equal(noise.normal("z", 4, (30, 7), 3), plain[3:])
+    np.testing.assert_array_equal(noise.normal("z", tf.constant([9, 4]), (2, 33, 7))[1], plain)
+
+
+@pytest.mark.parametrize(("step", "stddev"), [(0, 0.5), (25, 0.375), (100, 0.0), (1000, 0.0)])
+def test_instance_noise_fades_linearly(step, stddev):
+    images = tf.random.stateless_uniform((20, 8, 8, 3), (0, 0), -1.0, 1.0)
+
+    @tf.function(input_signature=[tf.TensorSpec([None, 8, 8, 3]), tf.TensorSpec([], tf.int64)])
+    def noisy(images, step):
+        return instance_noise(Noise(0), "real", step, images, 0.5, 100)
+
+    added = noisy(images, tf.constant(step, tf.int64)) - images
+    np.testing.assert_allclose(added, stddev * Noise(0).normal("real", step, (20, 8, 8, 3)), atol=1e-6)
 
 
 def test_layers_outside_a_scope_are_told():
