@@ -1,4 +1,4 @@
-"""Schedules that Keras does not have."""
+"""Schedules and optimizers of GANs."""
 
 import math
 
@@ -39,6 +39,24 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self) -> dict:
         return {"initial": self.initial, "begin": self.begin, "end": self.end}
+
+
+def scheduled(name: str, rate: float, updates: int) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """A learning rate by the name of its course.
+
+    Args:
+        name: one of `SCHEDULES`: "constant", or from `rate` down to 0 "linear", or along half a "cosine".
+        rate: at the start.
+        updates: of the player, in the whole training.
+    """
+    return SCHEDULES[name](rate, updates)
+
+
+SCHEDULES = {
+    "constant": lambda rate, updates: rate,
+    "linear": lambda rate, updates: LinearDecay(rate, 0, updates),
+    "cosine": keras.optimizers.schedules.CosineDecay,
+}
 
 
 @keras.saving.register_keras_serializable("kgan")

@@ -1,7 +1,8 @@
 import keras
 import numpy as np
+import pytest
 
-from kgan.optimizers import SGD, ExponentialDecay
+from kgan.optimizers import SGD, ExponentialDecay, scheduled
 
 
 def test_decay_has_a_floor():
@@ -37,3 +38,18 @@ def test_survives_serialisation():
     again = keras.optimizers.deserialize(keras.optimizers.serialize(optimizer))
     assert (again.momentum, again.final_momentum, again.momentum_steps) == (0.5, 0.7, 9)
     np.testing.assert_allclose(again._learning_rate(3), 0.1 / 1.01**3, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "middle", "end"), [("constant", 0.2, 0.2), ("linear", 0.1, 0.0), ("cosine", 0.1, 0.0)]
+)
+def test_schedules_by_name(name, middle, end):
+    optimizer = keras.optimizers.SGD(scheduled(name, 0.2, 8))
+    for step, rate in ((0, 0.2), (4, middle), (8, end), (100, end)):
+        optimizer.iterations.assign(step)
+        np.testing.assert_allclose(optimizer.learning_rate, rate, atol=1e-7)
+
+
+def test_a_linear_and_a_cosine_schedule_differ_between():
+    linear, cosine = (scheduled(name, 1.0, 4)(1) for name in ("linear", "cosine"))
+    np.testing.assert_allclose([linear, cosine], [0.75, (1 + np.cos(np.pi / 4)) / 2], rtol=1e-6)
