@@ -71,12 +71,19 @@ class Card:
             size=data.get("size"),
             shape="x".join(map(str, data["image_shape"])),
             digest=data["digest"],
+            classes=_classes(data["class_names"]) if any("label" in inputs for inputs in requests.values()) else "",
             recipe=recipe,
             metrics=metrics or "| none | |",
             versions=versions,
             curls=curls,
             grpc=_grpc(name, *next(iter(requests.items()))),
         )
+
+
+def _classes(names: list[str]) -> str:
+    """What the numbers of classes mean, as a row of the table."""
+    listed = ", ".join(f"{i} = {name}" for i, name in enumerate(names))
+    return f"\n| `label` | {listed}; -1 draws one by the seed |"
 
 
 def _files(inputs: dict[str, list]) -> set[str]:
@@ -149,7 +156,7 @@ TensorFlow's C++ loader, every signature gave what the trained network gives, bi
 | run | {run}, checkpoint of step {step} |
 | trained on | {data}, {size} images of {shape} ({digest}) |
 | batches, seed, precision | {batch}, {seed}, {precision} |
-| made with | {versions} |
+| made with | {versions} |{classes}
 
 ## Recipe
 

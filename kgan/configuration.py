@@ -2,7 +2,6 @@
 
 import dataclasses
 import hashlib
-import inspect
 import json
 import pathlib
 import types
@@ -38,8 +37,10 @@ class Configuration:
         None is as if it were not there: an option that a later version adds is None in the runs of this one.
         """
         settings = {k: v for k, v in dataclasses.asdict(self.settings).items() if k not in _NOT_DECISIVE}
+        bound = variants.is_bound_to_steps(self.recipe)
+        recipe = {k: v for k, v in self.recipe.items() if k != variants.TOTAL_STEPS or bound}
         data = {"digest": self.data["digest"], "image_shape": list(self.data["image_shape"])}
-        decisive = {"settings": _said(settings), "recipe": _said(self.recipe), "data": data}
+        decisive = {"settings": _said(settings), "recipe": _said(recipe), "data": data}
         return hashlib.sha256(_text(decisive).encode()).hexdigest()
 
     def to_json(self) -> str:
@@ -68,12 +69,16 @@ def from_json(text: str | bytes) -> Configuration:
     content = json.loads(text)
     if not isinstance(content, dict) or set(content) != {"settings", "recipe", "data", "digest"}:
         raise ValueError("it is no configuration of this program")
-    _check(Settings, content["settings"], ())
+    _check(Settings, content["settings"], (), {f.name for f in dataclasses.fields(Settings) if f.default is not None})
     variant = variants.load(content["settings"]["variant"])
-    _check(variant, content["recipe"], variants.NOT_IN_RECIPE)
+    # What a later version adds to a recipe changes nothing by default.
+    _check(variant, content["recipe"], variants.NOT_IN_RECIPE, set())
     shape = content["data"]["image_shape"]
     if not (isinstance(shape, list) and len(shape) == 3 and all(type(side) is int for side in shape)):
         raise ValueError(f"image_shape is {shape!r}")
+    names = content["data"].get("class_names")
+    if variant.data == "labelled" and not (isinstance(names, list) and len(names) > 1):
+        raise ValueError(f"class_names is {names!r}")
     configuration = Configuration(Settings(**content["settings"]), content["recipe"], content["data"])
     if content["digest"] != configuration.digest:
         raise ValueError("its content does not have the digest that stands in it")
@@ -97,12 +102,10 @@ def load(folder: pathlib.Path) -> Configuration:
         raise InputError(f"{path} is damaged ({type(error).__name__}: {error})") from None
 
 
-def _check(target: type, values: object, skip: tuple[str, ...]) -> None:
-    """Raises ValueError where values are not arguments of `target`, of their types."""
+def _check(target: type, values: object, skip: tuple[str, ...], required: set[str]) -> None:
+    """Raises ValueError where values are not arguments of `target`, of their types, or lack one of those required."""
     hints = typing.get_type_hints(target if dataclasses.is_dataclass(target) else target.__init__)
     hints = {name: hint for name, hint in hints.items() if name not in (*skip, "return")}
-    arguments = inspect.signature(target).parameters
-    required = {name for name in hints if arguments[name].default is not None}
     if not isinstance(values, dict) or not required <= set(values) <= set(hints):
         raise ValueError(f"{target.__name__} takes {', '.join(sorted(hints))}")
     for name, value in values.items():

@@ -12,7 +12,7 @@ from pipelines.images import Images
 from pipelines.pairs import Pairs
 
 Data = Images | Pairs
-_DEFAULT = {"images": "digits", "unpaired": "photos", "paired": "photos"}  # by what a variant trains on
+_DEFAULT = {"images": "digits", "labelled": "digits", "unpaired": "photos", "paired": "photos"}
 
 
 class Splits:
@@ -89,7 +89,7 @@ def _open(settings: Settings, split: str, load_size: int | float) -> Data:
     how = {"image_size": settings.image_size, "split": split, "skip_bad": settings.skip_bad, "load_size": load_size}
     in_two = settings.data_a is not None or settings.data_b is not None
     place = settings.data or (None if in_two else _DEFAULT[kind])
-    if kind != "images":
+    if kind in variants.TWO_DOMAINS:
         return pipelines.load_pairs(kind, place, settings.data_a, settings.data_b, **how)
     if in_two:
         raise InputError(f"--data-a, --data-b: {settings.variant} trains on one set of images; expected --data")

@@ -21,6 +21,7 @@ def generate(
     grid: bool = False,
     interpolate: bool = False,
     truncation: float = 1.0,
+    label: str | None = None,
 ) -> None:
     """Makes images with the generator of a run or of an exported model. Image i depends on the seed and i alone.
 
@@ -34,7 +35,9 @@ def generate(
         output: folder for seed-S-00000.png, seed-S-00001.png ...
         grid: also make grid.png of all of them.
         interpolate: also make walk.gif, a walk through the latents of the first eight.
-        truncation: share of the prior's range to draw latents from, above 0 and up to 1.
+        truncation: share of the prior to draw latents from, the middle of it, above 0 and up to 1.
+        label: class of all images, its name or number, of systems that know classes; a random one for each where
+            none is given.
     """
     options.load_tensorflow()
     from kgan import images, served
@@ -43,7 +46,8 @@ def generate(
     source = served.open_source(run, model, checkpoint)
     if not isinstance(source, Latent):
         raise InputError(f"--run, --model: {run or model} translates pictures; use kgan.translate")
-    pictures = source.generate(num, seed, truncation)
+    chosen = None if label is None else served.label_of(label, run, model)
+    pictures = source.generate(num, seed, truncation, chosen)
     folder = pathlib.Path(output)
     tile = source.image_shape[1]
     try:
@@ -53,7 +57,7 @@ def generate(
         if grid:
             images.to_pil(images.enlarge(images.grid(pictures), tile)).save(folder / "grid.png")
         if interpolate:
-            walk = source.interpolate(_POINTS, _FRAMES, seed, truncation)
+            walk = source.interpolate(_POINTS, _FRAMES, seed, truncation, chosen)
             images.save_animation([images.enlarge(frame, tile) for frame in walk], folder / "walk.gif", _MILLISECONDS)
     except OSError as error:
         raise InputError(f"--output: {output} cannot be written ({error.strerror})") from None

@@ -43,6 +43,23 @@ def seeds(seed: tf.Tensor, truncation: tf.Tensor, largest: float) -> tf.Tensor:
         return tf.identity(seed), tf.broadcast_to(truncation, [count])
 
 
+def labels(label: tf.Tensor, count: tf.Tensor, least: int, classes: int) -> tf.Tensor:
+    """Lets through labels from `least` to classes - 1: one for each of `count` rows or, where -1 is one, one for all.
+
+    Returns:
+        A label for each row, int32 `[count]`.
+    """
+    label = _as_it_comes("label", label, "[n]" if least == 0 else "[n] or [1]", 1)
+    given = tf.shape(label)[0]
+    one_for_all = tf.constant(least < 0) & (given == 1)
+    checks = [
+        _check((given == count) | one_for_all, "label: expected one for each row" + (" or one for all" * (least < 0))),
+        _check(tf.reduce_all((label >= least) & (label < classes)), f"label: expected {least} to {classes - 1}"),
+    ]
+    with tf.control_dependencies(checks):
+        return tf.broadcast_to(label, [count])
+
+
 def row_seeds(seed: tf.Tensor, rows: tf.Tensor) -> tf.Tensor:
     """Lets through seeds from 0, `[rows]` or `[1]` for all.
 

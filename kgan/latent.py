@@ -16,7 +16,7 @@ _SHOWN = 64  # images of a grid
 _AT_ONCE = 4 * _BATCH
 _SEEDS = 2**32
 # One key for all seeds: a seed is part of the counter instead, which a served model can be told.
-_SAMPLES = Noise(0)
+SAMPLES = Noise(0)
 
 
 class Latent:
@@ -43,43 +43,67 @@ class Latent:
         if not 0 <= seed < _SEEDS:
             raise InputError(f"seed: got {seed}, expected 0 to {_SEEDS - 1}")
         self.prior.check_truncation(truncation)
-        return self.prior.sample(_SAMPLES.uniform("generate", seed, [num, self.prior.dim]), truncation)
+        return self.prior.sample(SAMPLES.uniform("generate", seed, [num, self.prior.dim]), truncation)
 
-    def generate(self, num: int, seed: int = 0, truncation: float = 1.0) -> np.ndarray:
+    def inputs(self, num: int, seed: int = 0, truncation: float = 1.0, label: int | None = None) -> tuple:
+        """What the generator makes the first `num` images of a seed from: the latents.
+
+        Raises:
+            InputError: as for `latents`, or a label, which the system does not know.
+        """
+        if label is not None:
+            raise InputError(f"label: got {label}, but the system knows no classes")
+        return (self.latents(num, seed, truncation),)
+
+    def generate(self, num: int, seed: int = 0, truncation: float = 1.0, label: int | None = None) -> np.ndarray:
         """Makes images; number i is the same for any `num` above i.
+
+        Args:
+            num: how many.
+            seed: of the latents.
+            truncation: of the prior.
+            label: the class of all images, of systems that know classes; drawn for each where none is given.
 
         Returns:
             uint8 `[num, height, width, channels]`.
 
         Raises:
-            InputError: num below 1; else as for `latents`.
+            InputError: num below 1; else as for `inputs`.
         """
-        return np.concatenate(list(self.pictures(num, seed, truncation)))
+        return np.concatenate(list(self.pictures(num, seed, truncation, label)))
 
-    def pictures(self, num: int, seed: int = 0, truncation: float = 1.0) -> Iterator[np.ndarray]:
+    def pictures(
+        self, num: int, seed: int = 0, truncation: float = 1.0, label: int | None = None
+    ) -> Iterator[np.ndarray]:
         """As `generate`, but a batch at a time: uint8 `[n, height, width, channels]`, n up to 256."""
         if num < 1:
             raise InputError(f"num: got {num}, expected at least 1")
-        latents = self.latents(num, seed, truncation)
+        inputs = self.inputs(num, seed, truncation, label)
         for start in range(0, num, _AT_ONCE):
-            yield self.decode(latents[start : start + _AT_ONCE])
+            yield self.decode(*(rows[start : start + _AT_ONCE] for rows in inputs))
 
-    def interpolate(self, points: int, frames: int, seed: int = 0, truncation: float = 1.0) -> np.ndarray:
+    def interpolate(
+        self, points: int, frames: int, seed: int = 0, truncation: float = 1.0, label: int | None = None
+    ) -> np.ndarray:
         """A closed walk through the first `points` latents of a seed, `frames` images from each to the next.
+
+        Of systems that know classes all of it is of the class of the first image.
 
         Returns:
             uint8 `[points * frames, height, width, channels]`.
         """
-        start = self.latents(points, seed, truncation)[:, None]
+        latents, *others = self.inputs(points, seed, truncation, label)
+        start = latents[:, None]
         share = tf.reshape(tf.range(frames, dtype=tf.float32) / frames, [1, frames, 1])
         walk = self.prior.interpolate(start, tf.roll(start, -1, axis=0), share)
-        return self.decode(tf.reshape(walk, [points * frames, self.prior.dim]))
+        walk = tf.reshape(walk, [points * frames, self.prior.dim])
+        return self.decode(walk, *(tf.repeat(rows[:1], len(walk), axis=0) for rows in others))
 
-    def decode(self, latents: tf.Tensor) -> np.ndarray:
-        """The images of latents `[n, dim]`, uint8 `[n, height, width, channels]`."""
+    def decode(self, *inputs: tf.Tensor) -> np.ndarray:
+        """The images of what `inputs` gives, each `[n, ...]`: uint8 `[n, height, width, channels]`."""
         if not hasattr(self, "_generate_batch"):
-            self._generate_batch = tf.function(lambda z: images.to_uint8(self.generator(z, training=False)))
-        return in_batches(self._generate_batch, latents)
+            self._generate_batch = tf.function(lambda *rows: images.to_uint8(paint(self, *rows)))
+        return in_batches(self._generate_batch, *inputs)
 
     grid_names = ("samples",)
 
@@ -114,7 +138,7 @@ class Latent:
 
         @tf.function(input_signature=[z_spec], autograph=False)
         def serving_default(z):
-            return {"images": _paint(self, guards.rows("z", z, dim))}
+            return {"images": paint(self, guards.rows("z", z, dim))}
 
         @tf.function(input_signature=[seed_spec, truncation_spec], autograph=False)
         def sample(seed, truncation=everything):
@@ -122,8 +146,7 @@ class Latent:
 
         @tf.function(input_signature=[seed_spec, truncation_spec], autograph=False)
         def sample_png(seed, truncation=everything):
-            pictures = _paint_seeds(self, seed, truncation)
-            return {"png_bytes": tf.map_fn(tf.io.encode_png, pictures, fn_output_signature=tf.string)}
+            return {"png_bytes": encode_png(_paint_seeds(self, seed, truncation))}
 
         return {"serving_default": serving_default, "sample": sample, "sample_png": sample_png}
 
@@ -158,24 +181,35 @@ class Latent:
 # Functions, not methods: a variant's method of the same name would take their place.
 
 
-def _paint(model: Latent, latents: tf.Tensor) -> tf.Tensor:
-    return tf.cast(model.generator(latents, training=False), tf.float32)
+def paint(model: Latent, *inputs: tf.Tensor) -> tf.Tensor:
+    """The images of latents (and what else the generator takes), float32 in [-1, 1]."""
+    return tf.cast(model.generator(inputs if len(inputs) > 1 else inputs[0], training=False), tf.float32)
 
 
-def _paint_seeds(model: Latent, seed: tf.Tensor, truncation: tf.Tensor) -> tf.Tensor:
-    """uint8 images, one for each seed `[n]`; each latent is drawn by itself and depends on no other row."""
-    seed, truncation = guards.seeds(seed, truncation, model.prior.max_truncation)
+def encode_png(pictures: tf.Tensor) -> tf.Tensor:
+    """PNG files `[n]` of uint8 images `[n, height, width, channels]`."""
+    return tf.map_fn(tf.io.encode_png, pictures, fn_output_signature=tf.string)
+
+
+def first_latents(model: Latent, seed: tf.Tensor, truncation: tf.Tensor) -> tf.Tensor:
+    """The first latent of each seed `[n]`, float32 `[n, dim]`; each is drawn by itself and depends on no other row."""
     uniform = tf.map_fn(
-        lambda s: _SAMPLES.uniform("generate", s, [1, model.prior.dim])[0],
+        lambda s: SAMPLES.uniform("generate", s, [1, model.prior.dim])[0],
         seed,
         fn_output_signature=tf.TensorSpec([model.prior.dim], tf.float32),
     )
-    return images.to_uint8(_paint(model, model.prior.sample(uniform, truncation[:, None])))
+    return model.prior.sample(uniform, truncation[:, None])
 
 
-def in_batches(function: Callable[[tf.Tensor], tf.Tensor], rows: tf.Tensor) -> np.ndarray:
+def _paint_seeds(model: Latent, seed: tf.Tensor, truncation: tf.Tensor) -> tf.Tensor:
+    """uint8 images, the first of each seed `[n]`."""
+    seed, truncation = guards.seeds(seed, truncation, model.prior.max_truncation)
+    return images.to_uint8(paint(model, first_latents(model, seed, truncation)))
+
+
+def in_batches(function: Callable[..., tf.Tensor], *inputs: tf.Tensor) -> np.ndarray:
     """Applies a function to rows in batches of always the same size, so that no row depends on how many there are."""
-    num = rows.shape[0]
-    padded = tf.pad(rows, [[0, -num % _BATCH], [0, 0]])
-    batches = [function(batch).numpy() for batch in tf.split(padded, padded.shape[0] // _BATCH)]
-    return np.concatenate(batches)[:num]
+    num = inputs[0].shape[0]
+    padded = [tf.pad(rows, [[0, -num % _BATCH], *[[0, 0]] * (rows.shape.rank - 1)]) for rows in inputs]
+    batches = zip(*(tf.split(rows, rows.shape[0] // _BATCH) for rows in padded), strict=True)
+    return np.concatenate([function(*batch).numpy() for batch in batches])[:num]

@@ -7,10 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
-from kgan import card, state, tracking
-from kgan.errors import InputError
+from kgan import card, configuration, state, tracking, variants
+from kgan.conditional import Conditional
+from kgan.errors import InputError, near_misses
 from kgan.latent import Latent
 from kgan.translation import Translation
+
+_NAMED = 10  # classes that an error lists
 
 
 class ServedLatent(Latent):
@@ -26,6 +29,18 @@ class ServedLatent(Latent):
         self.prior = like.prior
         self.image_shape = like.image_shape
         self.generator = lambda z, training: loaded.signatures["serving_default"](z=z)["images"]
+
+
+class ServedConditional(Conditional):
+    """The generator of an exported model that is told a class; arguments as for `ServedLatent`."""
+
+    def __init__(self, loaded, like: Conditional):
+        self._loaded = loaded
+        self.prior = like.prior
+        self.image_shape = like.image_shape
+        self.classes = like.classes
+        serve = loaded.signatures["serving_default"]
+        self.generator = lambda inputs, training: serve(z=inputs[0], label=inputs[1])["images"]
 
 
 class ServedTranslation(Translation):
@@ -63,7 +78,34 @@ def open_source(run: str | None, model: str | None, checkpoint: str | None) -> L
     return load(model)
 
 
-def load(place: str) -> ServedLatent | ServedTranslation:
+def label_of(text: str, run: str | None, model: str | None) -> int:
+    """The class that a person means by its name or number.
+
+    Args:
+        text: what was said.
+        run: as for `open_source`.
+        model: as for `open_source`.
+
+    Raises:
+        InputError: the system knows no classes, or no such one.
+    """
+    folder = tracking.find_run(run) if run is not None else None
+    config = configuration.load(folder) if folder else card.read(_version(pathlib.Path(model))).configuration
+    if variants.load(config.settings.variant).data != "labelled":
+        raise InputError(f"--label: got {text!r}, but {config.settings.variant} knows no classes")
+    names = [str(name) for name in config.data["class_names"]]
+    if text in names:
+        return names.index(text)
+    # Where a name is a number, a number is a name.
+    numbered = not any(name.isdecimal() for name in names)
+    if numbered and text.isdecimal() and int(text) < len(names):
+        return int(text)
+    shown = ", ".join(names[:_NAMED]) + (" ..." if len(names) > _NAMED else "")
+    expected = f"one of {shown}" + (f", or a number from 0 to {len(names) - 1}" if numbered else "")
+    raise InputError(f"--label: got {text!r}, expected {expected}.{near_misses(text, names)}")
+
+
+def load(place: str) -> Latent | Translation:
     """Opens an exported model.
 
     A SavedModel is a program: one from somebody who is not trusted may read and write files.
@@ -80,7 +122,8 @@ def load(place: str) -> ServedLatent | ServedTranslation:
         loaded = tf.saved_model.load(str(folder))
     except (OSError, ValueError, tf.errors.OpError) as error:
         raise InputError(f"--model: {folder} cannot be loaded ({str(error).splitlines()[0]})") from None
-    return (ServedLatent if isinstance(like, Latent) else ServedTranslation)(loaded, like)
+    kinds = {Conditional: ServedConditional, Latent: ServedLatent, Translation: ServedTranslation}
+    return next(served for kind, served in kinds.items() if isinstance(like, kind))(loaded, like)
 
 
 def _version(place: pathlib.Path) -> pathlib.Path:

@@ -40,7 +40,8 @@ def _construct(config: Configuration) -> Variant:
     keras.config.set_dtype_policy(config.settings.precision)
     try:
         variant = variants.load(config.settings.variant)
-        return variant(tuple(config.data["image_shape"]), seed=config.settings.seed, **config.recipe)
+        known = {"classes": len(config.data["class_names"])} if variant.data == "labelled" else {}
+        return variant(tuple(config.data["image_shape"]), seed=config.settings.seed, **known, **config.recipe)
     except InputError:
         raise
     except (ValueError, TypeError, OverflowError) as error:

@@ -16,7 +16,7 @@ def command(variant: str | None) -> click.Command:
     parameters = options.from_signature(Settings)
     listed = "\n".join(f"  {name:<14} {variants.summary(name)}" for name in variants.names())
     kind = "images" if variant is None else variants.load(variant).data
-    sources = pipelines.SOURCES if kind == "images" else pipelines.PAIR_SOURCES[kind]
+    sources = pipelines.PAIR_SOURCES[kind] if kind in variants.TWO_DOMAINS else pipelines.SOURCES
     sets = "\n".join(f"  {name:<14} {text}" for name, text in sources.items())
     epilog = f"\b\nvariants (--variant NAME --help lists the options of its recipe):\n{listed}\n\n\b\ndata:\n{sets}"
     if variant is not None:
@@ -45,10 +45,10 @@ def _train(context: click.Context, **_: object) -> None:
     print("\npictures:", *run.pictures)
     server = run.tracking_uri.startswith("http")
     print(f"open the run: {run.tracking_uri if server else f'{uv}mlflow ui --backend-store-uri {run.tracking_uri}'}")
-    if variants.load(configuration.load(run.folder).settings.variant).data == "images":
-        print(f"generate more: {uv}python -m kgan.generate --run {run.id} --num 16 --grid --output generated")
-    else:
+    if variants.load(configuration.load(run.folder).settings.variant).data in variants.TWO_DOMAINS:
         print(f"translate: {uv}python -m kgan.translate --run {run.id} --input PICTURES --output translated")
+    else:
+        print(f"generate more: {uv}python -m kgan.generate --run {run.id} --num 16 --grid --output generated")
     print(f"run {run.id}")
 
 

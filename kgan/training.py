@@ -114,6 +114,16 @@ def resume(name: str, changes: dict[str, object]) -> tracking.Run:
 def resolve(settings: Settings, recipe: dict[str, object], data: Data) -> Configuration:
     """Fills in what was not given: nothing is "auto" afterwards, nor None where there is something to fill in."""
     variant = variants.load(settings.variant)
+    if variant.data == "labelled" and len(data.class_names or ()) < 2:
+        found = "no labels" if data.class_names is None else "one class"
+        expected = "two class folders or more, or a set that has labels"
+        raise InputError(f"--data {data.name}: has {found}, which {settings.variant} needs; expected {expected}")
+    if variant.data == "labelled":
+        missing = sorted(set(range(len(data.class_names))) - set(map(int, data.labels)))
+        if missing:
+            names = ", ".join(str(data.class_names[label]) for label in missing)
+            expected = "images of every class to train on"
+            raise InputError(f"--data {data.name}: has no image of {names}; {settings.variant} expects {expected}")
     small = variant.small if data.small else {}
     defaults = {"batch_size": variant.batch_size, **small}
     batch_size = defaults["batch_size"] if settings.batch_size is None else settings.batch_size
@@ -158,15 +168,16 @@ def change(recorded: Configuration, changes: dict[str, object]) -> Configuration
     changes = {name: value for name, value in changes.items() if value not in (None, "auto", "")}
     known = {**dataclasses.asdict(recorded.settings), **recorded.recipe}
     fixed = {name for name in changes if name not in (*FREE, *PLACES) and changes[name] != known.get(name)}
-    if variants.TOTAL_STEPS in recorded.recipe and changes.get("steps", known["steps"]) != known["steps"]:
-        fixed.add("steps")  # a schedule falls over the steps that the run was started with
+    if variants.is_bound_to_steps(recorded.recipe) and changes.get("steps", known["steps"]) != known["steps"]:
+        fixed.add("steps")
     if fixed:
         shown = ", ".join(f"--{n.replace('_', '-')} {changes[n]} (the run has {known.get(n)})" for n in sorted(fixed))
         allowed = ", ".join(f"--{name.replace('_', '-')}" for name in FREE if name not in fixed)
         raise InputError(f"--resume: got {shown}; of a run only {allowed} can change")
     settings = dataclasses.replace(recorded.settings, **{n: v for n, v in changes.items() if n in (*FREE, *PLACES)})
     _check(settings)
-    return dataclasses.replace(recorded, settings=settings)
+    total = {variants.TOTAL_STEPS: settings.steps} if variants.TOTAL_STEPS in recorded.recipe else {}
+    return dataclasses.replace(recorded, settings=settings, recipe=recorded.recipe | total)
 
 
 def _check(settings: Settings) -> None:
@@ -215,9 +226,17 @@ def _compiled(config: Configuration) -> Variant:
 
 
 def _batches(config: Configuration, model: Variant, data: Data, first_step: int) -> tf.data.Dataset:
-    rows = config.settings.batch_size * model.rounds_per_step
+    batch_size, rounds = config.settings.batch_size, model.rounds_per_step
+    if rounds > 1 and batch_size * rounds > data.size:
+        found = (
+            f"{data.size} for {rounds} batches of {batch_size}, with which a step of {config.settings.variant} goes"
+        )
+        advice = f"give a --batch-size of at most {data.size // rounds}"
+        raise InputError(f"--data {data.name}: too few images: {found}; {advice}")
+    rows = batch_size * rounds
     augment = tuple(config.settings.augment.split(",")) if config.settings.augment else ()
-    return data.batches(rows, config.settings.seed, first_step, flip=config.settings.flip, augment=augment)
+    labelled = {"labelled": True} if model.data == "labelled" else {}
+    return data.batches(rows, config.settings.seed, first_step, flip=config.settings.flip, augment=augment, **labelled)
 
 
 def _repair_others(tracking_uri: str) -> None:

@@ -80,7 +80,13 @@ class Images:
         return dataclasses.replace(self, images=self.images[rows], labels=labels, split=split)
 
     def batches(
-        self, rows: int, seed: int, first_step: int = 0, flip: bool = False, augment: Sequence[str] = ()
+        self,
+        rows: int,
+        seed: int,
+        first_step: int = 0,
+        flip: bool = False,
+        augment: Sequence[str] = (),
+        labelled: bool = False,
     ) -> tf.data.Dataset:
         """Returns an infinite data set of batches, a pure function of (seed, step).
 
@@ -94,13 +100,18 @@ class Images:
             flip: mirror every other image, drawn at random.
             augment: names of `pipelines.augment.AUGMENTATIONS`, applied last and in this order. They draw numbers of
                 their own: with them the batches are no function of (seed, step).
+            labelled: also the labels.
 
         Returns:
-            Data set of uint8 `[rows, image_size, image_size, channels]`.
+            Data set of uint8 `[rows, image_size, image_size, channels]`, or of pairs of these and int32 `[rows]`.
 
         Raises:
-            InputError: there are fewer images than rows, or an augmentation is unknown or not for such images.
+            InputError: there are fewer images than rows, labels are asked for and there are none, or an augmentation
+                is unknown or not for such images.
         """
+        if labelled and self.labels is None:
+            expected = "class folders, or a set that has labels"
+            raise InputError(f"--data {self.name}: its images have no labels, expected {expected}")
         if rows < 1:
             raise InputError(f"--batch-size {rows}: expected 1 or more")
         if rows > len(self.images):
@@ -126,7 +137,7 @@ class Images:
                 images = transforms.random_crop(images, self.image_size, noise, step)
             if flip:
                 images = transforms.random_flip(images, noise, step)
-            return further(images)
+            return (further(images), tf.gather(self.labels, chosen)) if labelled else further(images)
 
         return fixed(tf.data.Dataset.counter(first_step).map(batch).prefetch(2))
 

@@ -6,12 +6,14 @@ import pathlib
 import numpy as np
 import pytest
 
-from kgan import card, export, generate, served, state, training, variants
+from kgan import card, configuration, export, generate, served, state, tracking, training, variants
+from kgan.configuration import Configuration
 from kgan.errors import InputError
 from kgan.latent import Latent
+from kgan.settings import Settings
 from tests import tiny
 
-LATENT = [name for name in variants.names() if issubclass(variants.load(name), Latent)]
+LATENT = [name for name in tiny.OF_EACH_KIND if issubclass(variants.load(name), Latent)]
 
 
 @pytest.fixture(scope="module", params=LATENT)
@@ -80,3 +82,44 @@ def test_it_is_a_run_or_a_model(arguments, message):
 def test_rows_are_those_of_the_network(run):
     model = served.load("models/tiny")
     np.testing.assert_array_equal(model.generate(5, seed=1), state.load_model(run.folder).generate(5, seed=1))
+
+
+def told(run) -> bool:
+    return variants.load(configuration.load(run.folder).settings.variant).data == "labelled"
+
+
+def test_a_class_is_asked_for_by_its_name(run, tmp_path):
+    if not told(run):
+        with pytest.raises(InputError, match="--label: got '7', but gan knows no classes"):
+            generate.generate(run=run.id, label="7", output=str(tmp_path / "run"))
+        return
+    for name, source in {"run": {"run": run.id}, "model": {"model": "models/tiny"}}.items():
+        generate.generate(**source, num=3, label="7", output=str(tmp_path / name))
+    assert pictures(tmp_path / "run") == pictures(tmp_path / "model")
+    made = state.load_model(run.folder).generate(3, label=7)
+    np.testing.assert_array_equal(served.load("models/tiny").generate(3, label=7), made)
+    with pytest.raises(InputError, match="--label: got '10', expected one of 0, 1, 2, 3, 4, 5, 6, 7, 8, 9"):
+        generate.generate(run=run.id, label="10", output=str(tmp_path / "none"))
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("names", "text", "expected"),
+    [
+        (["cat", "dog"], "dog", 1),
+        (["cat", "dog"], "0", 0),
+        (["1", "10", "2"], "2", 2),
+        (["1", "10", "2"], "0", r"expected one of 1, 10, 2\."),
+        (["cat", "dog"], "2", "expected one of cat, dog, or a number from 0 to 1"),
+        (["cat", "dog"], "dgo", "Did you mean 'dog'"),
+    ],
+)
+def test_a_number_is_a_name_where_names_are_numbers(monkeypatch, names, text, expected):
+    config = Configuration(Settings(variant="cgan"), {}, {"class_names": names})
+    monkeypatch.setattr(configuration, "load", lambda _: config)
+    monkeypatch.setattr(tracking, "find_run", lambda _: pathlib.Path())
+    if isinstance(expected, int):
+        assert served.label_of(text, "run", None) == expected
+    else:
+        with pytest.raises(InputError, match=expected):
+            served.label_of(text, "run", None)

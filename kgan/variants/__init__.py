@@ -7,8 +7,10 @@ import pathlib
 
 from kgan.errors import InputError, near_misses
 
-NOT_IN_RECIPE = ("image_shape", "seed", "generator", "discriminator")
-TOTAL_STEPS = "total_steps"  # an argument of this name is --steps: a schedule falls over the whole training
+NOT_IN_RECIPE = ("image_shape", "classes", "seed", "generator", "discriminator")
+TWO_DOMAINS = ("unpaired", "paired")  # what `data` says of variants that translate
+TOTAL_STEPS = "total_steps"  # an argument of this name is --steps: a schedule falls over the whole training ...
+SCHEDULE = "schedule"  # ... unless an argument of this name is "constant"
 _FOLDER = pathlib.Path(__file__).parent
 
 
@@ -55,3 +57,8 @@ def recipe(variant: type) -> dict[str, object]:
     """The hyper-parameters of a variant and their defaults: its constructor's arguments but `NOT_IN_RECIPE`."""
     arguments = inspect.signature(variant).parameters.values()
     return {a.name: a.default for a in arguments if a.name not in NOT_IN_RECIPE}
+
+
+def is_bound_to_steps(recipe: dict[str, object]) -> bool:
+    """Whether what a run does depends on how many steps it is to do."""
+    return TOTAL_STEPS in recipe and recipe.get(SCHEDULE) != "constant"

@@ -16,6 +16,9 @@ import tensorflow as tf
 from kgan import images
 from kgan.errors import InputError
 from kgan.noise import Noise
+from kgan.variants import TWO_DOMAINS
+
+_KERAS_BATCH = 32  # rows of a batch where `fit` is told nothing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,7 +51,8 @@ class Variant(keras.Model):
             (`keras.utils.set_random_seed`), as in any Keras model.
 
     Attributes:
-        data: what `fit` is given: "images"; of two domains "unpaired" or "paired" ones.
+        data: what `fit` is given: "images"; "labelled" ones, with their classes; of two domains "unpaired" or "paired"
+            ones.
         measures: the names of what `train_step` reports; each is averaged until `reset_metrics`.
         batch_size, steps, epochs: the recipe's own, where steps are 0 the epochs count; `small` overrides arguments
             of the recipe for small sets and CPUs.
@@ -101,13 +105,15 @@ class Variant(keras.Model):
             optimizers[player.name].build(player.variables)
         self.trackers = {name: keras.metrics.Mean(name=name) for name in self.measures}
 
-    def fit(self, x=None, y=None, *args, **kwargs):
+    def fit(self, x=None, y=None, batch_size=None, *args, **kwargs):
         """As `keras.Model.fit`, on uint8 images or floats in [-1, 1]; compiles by the recipe where nobody has.
 
-        Systems that translate take the images of domain A as x and those of B as y.
+        Systems that translate take the images of domain A as x and those of B as y, systems that know classes the
+        labels as y, integers `[n]`.
 
         Raises:
-            InputError: images of another shape, floats out of range, batches that `rounds_per_step` does not divide.
+            InputError: images of another shape, floats out of range, labels that are no classes, batches that
+                `rounds_per_step` does not divide.
         """
         if not self.compiled:
             self.compile()
@@ -121,15 +127,36 @@ class Variant(keras.Model):
             kwargs.setdefault("shuffle", False)  # Keras warns otherwise: the data set has an order of its own
         elif isinstance(x, np.ndarray | tf.Tensor):
             self.check((x, y))
-        return super().fit(x, y, *args, **kwargs)
+            self._check_rounds(len(x), batch_size or _KERAS_BATCH)
+        return super().fit(x, y, batch_size, *args, **kwargs)
+
+    def _check_rounds(self, count: int, batch_size: int) -> None:
+        if batch_size % self.rounds_per_step or count % batch_size % self.rounds_per_step:
+            found = f"{batch_size} for {count} images"
+            expected = f"a multiple of {self.rounds_per_step}, the batches of a step, with a rest that is one too"
+            raise InputError(f"batch_size: got {found}, expected {expected}")
 
     def check(self, batch) -> None:
         """Raises InputError where a batch, images or a tuple that begins with them, is not what this trains on."""
-        domains = keras.utils.unpack_x_y_sample_weight(batch)[: 1 if self.data == "images" else 2]
-        for domain in domains:
+        x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
+        if self.data == "labelled":
+            self._check_labels(y)
+        for domain in (x, y) if self.data in TWO_DOMAINS else (x,):
             if domain is None:
                 raise InputError("images: got one set, expected two: those of domain A and those of domain B")
             self._check_images(tf.convert_to_tensor(domain))
+
+    def _check_labels(self, labels) -> None:
+        if labels is None:
+            raise InputError(f"labels: got none, expected an integer below {self.classes} for each image")
+        labels = tf.convert_to_tensor(labels)
+        good = labels.dtype.is_integer and labels.shape.rank == 1
+        if not good:
+            found = f"{labels.dtype.name} of the shape {tuple(labels.shape)}"
+            raise InputError(f"labels: got {found}, expected integers [n] from 0 to {self.classes - 1}")
+        low, high = int(tf.reduce_min(labels)), int(tf.reduce_max(labels))
+        if low < 0 or high >= self.classes:
+            raise InputError(f"labels: got {low} to {high}, expected integers from 0 to {self.classes - 1}")
 
     def _check_images(self, batch: tf.Tensor) -> None:
         if tuple(batch.shape[1:]) != self.image_shape:
@@ -165,12 +192,17 @@ class Variant(keras.Model):
     @property
     def rounds_per_step(self) -> int:
         """How many batches one `train_step` takes: `fit` must be given that many times the rows of a batch."""
-        return 1
+        return max(player.updates_per_step for player in self.players)
 
-    def rounds(self, data, k: int) -> Iterator[tf.Tensor]:
-        """Cuts the data of a step into k batches of fresh rows, float32 in [-1, 1]."""
-        rows, _, _ = keras.utils.unpack_x_y_sample_weight(data)
-        yield from tf.split(images.to_float(rows), k)
+    def rounds(self, data, k: int) -> Iterator:
+        """Cuts the data of a step into k batches of fresh rows, float32 in [-1, 1]; labelled ones are pairs with
+        labels, int32.
+        """
+        rows, labels, _ = keras.utils.unpack_x_y_sample_weight(data)
+        batches = tf.split(images.to_float(rows), k)
+        if self.data == "labelled":
+            batches = zip(batches, tf.split(tf.cast(labels, tf.int32), k), strict=True)
+        yield from batches
 
     def minimize(self, name: str, tape: tf.GradientTape, loss: tf.Tensor) -> tf.Tensor:
         """Moves the variables of one player, and no others, down the gradient of its loss.
@@ -188,6 +220,8 @@ class Variant(keras.Model):
         for variable, gradient in zip(player.variables, gradients, strict=True):
             if gradient is None:
                 raise InputError(f"the loss of player {name!r} does not depend on {variable.path}")
+        # A look-up's gradient comes as rows, some of them for the same one: its norm is that of their sum.
+        gradients = [tf.convert_to_tensor(gradient) for gradient in gradients]
         optimizer.apply(gradients, player.variables)
         return tf.linalg.global_norm(gradients) / scale
 
