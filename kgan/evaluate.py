@@ -27,9 +27,10 @@ def evaluate(
     Args:
         run: id or folder of the run.
         checkpoint: its step, last or best; best and last where none is given.
-        metrics: some of fid,kid,is,pr,dc,parzen,coverage,memorisation: distances in features, the inception score,
-            precision and recall, density and coverage, the likelihood under Parzen's window, the classes among the
-            samples, and copies of training images.
+        metrics: some of fid,kid,is,pr,dc,parzen,coverage,accuracy,intra,memorisation: distances in features, the
+            inception score, precision and recall, density and coverage, the likelihood under Parzen's window, the
+            classes among the samples, whether they are the ones asked for, distances within classes, and copies of
+            training images.
         features: where they come from: classifier (of the data's own labels), inception, pixels, or the path of a
             Keras model or SavedModel, which is a program: only from people you trust; auto is classifier for data
             with labels, else inception.
@@ -38,7 +39,7 @@ def evaluate(
             antialiasing).
         num: samples; systems that translate take all images of the split.
         seeds: repeat it with so many sets of samples.
-        truncation: share of the prior's range to draw latents from, above 0 and up to 1.
+        truncation: share of the prior to draw latents from, above 0 and up to 1.
         split: of the data, to compare with: train, validation (what was held out) or test; where none is given train,
             or test for systems that translate.
         data: where the run's data lie now, if they have moved.

@@ -29,6 +29,8 @@ class Sets(NamedTuple):
     unseen_pixels: tuple[np.ndarray, np.ndarray] | None  # to choose by and to measure on
     train: np.ndarray | None
     unseen: np.ndarray | None
+    class_statistics: Callable[[int], tuple[np.ndarray, np.ndarray]]  # mean and covariance of a class of `real`
+    asked: np.ndarray | None  # int32 `[n]`, the class that each sample was to be of, of systems that know classes
 
 
 class Figure(NamedTuple):
@@ -45,11 +47,15 @@ class Figure(NamedTuple):
 
 
 def _fid(sets: Sets) -> list[Figure]:
-    if sets.fake.shape[1] > _WIDEST:
-        found = f"{sets.fake.shape[1]} features of {sets.network.name}"
-        raise InputError(f"--metrics: fid got {found}, expected {_WIDEST} at most: its matrices would not fit")
+    _check_width("fid", sets)
     fake = metrics.feature_statistics(sets.fake)
     return [Figure("fid", metrics.frechet_distance_from_statistics(*sets.statistics(), *fake))]
+
+
+def _check_width(metric: str, sets: Sets) -> None:
+    if sets.fake.shape[1] > _WIDEST:
+        found = f"{sets.fake.shape[1]} features of {sets.network.name}"
+        raise InputError(f"--metrics: {metric} got {found}, expected {_WIDEST} at most: its matrices would not fit")
 
 
 def _kid(sets: Sets) -> list[Figure]:
@@ -104,6 +110,25 @@ def _classes(sets: Sets) -> list[Figure]:
     ]
 
 
+def _accuracy(sets: Sets) -> list[Figure]:
+    right = sets.fake_logits.argmax(axis=1) == sets.asked
+    by_class = {int(label): float(right[sets.asked == label].mean()) for label in np.unique(sets.asked)}
+    return [Figure("class_accuracy", float(right.mean()), "higher", found={"by_class": by_class})]
+
+
+def _intra(sets: Sets) -> list[Figure]:
+    """The mean over the classes of the distance within each (Miyato & Koyama 2018, section 4.1)."""
+    _check_width("intra", sets)
+    by_class = {}
+    for label in map(int, np.unique(sets.asked)):
+        fake = metrics.feature_statistics(sets.fake[sets.asked == label])
+        by_class[label] = metrics.frechet_distance_from_statistics(*sets.class_statistics(label), *fake)
+    parameters = {"classes": len(by_class)}
+    return [
+        Figure("intra_fid", float(np.mean([*by_class.values()])), parameters=parameters, found={"by_class": by_class})
+    ]
+
+
 def _memorisation(sets: Sets) -> list[Figure]:
     copies = metrics.memorisation(sets.train, sets.unseen, sets.fake)
     closest = np.argsort(copies.distances, kind="stable")[:_PAIRS]
@@ -128,25 +153,31 @@ def _some(rows: np.ndarray, count: int) -> np.ndarray:
     return rows if len(rows) <= count else rows[np.sort(np.random.default_rng(0).choice(len(rows), count, False))]
 
 
-def check(names: tuple[str, ...], network: str, samples: int) -> None:
+def check(names: tuple[str, ...], network: str, samples: int, told: bool) -> None:
     """Says what cannot be measured before anything is computed.
 
     Args:
         names: of metrics.
         network: the name of the features.
         samples: of a set.
+        told: whether the system is told a class.
 
     Raises:
-        InputError: there are too few samples for a metric, or it needs another network.
+        InputError: there are too few samples for a metric, it needs another network, or a system that is told a class.
     """
     for name in names:
         if samples < _SAMPLES.get(name, 2):
             raise InputError(f"--num: got {samples}, expected {_SAMPLES[name]} or more for {name}")
-        needed = {"is": ("inception", "classifier"), "coverage": ("classifier",)}.get(name)
+        if name in ("accuracy", "intra") and not told:
+            raise InputError(f"--metrics: {name} is for systems that are told a class, which this one is not")
+        needed = _OF_CLASSES.get(name)
         if needed and network not in needed:
             expected = f"expected --features {' or '.join(needed)}; classifier needs data with labels"
             raise InputError(f"--metrics: {name} counts classes, got {network}; {expected}")
 
+
+# The networks of metrics that need the logits of classes.
+_OF_CLASSES = {"is": ("inception", "classifier"), "coverage": ("classifier",), "accuracy": ("classifier",)}
 
 # The fewest samples of metrics that need more than two.
 _SAMPLES = {"is": _SPLITS, "pr": 4, "dc": 4, "memorisation": 100}
@@ -160,5 +191,7 @@ METRICS: dict[str, Callable[[Sets], list[Figure]]] = {
     "dc": _of_neighbours(("density", "coverage"), metrics.density_coverage, k=5),
     "parzen": _parzen,
     "coverage": _classes,
+    "accuracy": _accuracy,
+    "intra": _intra,
     "memorisation": _memorisation,
 }

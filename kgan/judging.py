@@ -11,7 +11,8 @@ from typing import Literal
 import numpy as np
 import tensorflow as tf
 
-from kgan import environment, features, figures, images, metrics, references, variants
+from kgan import conditional, environment, features, figures, images, metrics, references, variants
+from kgan.conditional import Conditional
 from kgan.configuration import Configuration
 from kgan.datasets import Splits
 from kgan.errors import InputError, near_misses, require_at_least
@@ -39,7 +40,7 @@ class Plan:
         resize: how images come to the size of inception or of a model: legacy or clean.
         num: samples of a seed; systems that translate take all images of the split.
         seeds: of the sets of samples.
-        truncation: share of the prior's range.
+        truncation: share of the prior.
         split: compared with; train, or test for systems that translate, where none is given.
     """
 
@@ -89,7 +90,9 @@ class Judge:
         self.config = config
         self.plan = plan
         self.splits = splits
-        self.latent = issubclass(variants.load(config.settings.variant), Latent)
+        variant = variants.load(config.settings.variant)
+        self.latent = issubclass(variant, Latent)
+        self.conditional = issubclass(variant, Conditional)
         self.advance = advance
         self.split = plan.split or ("train" if self.latent else "test")
         if not self.latent:
@@ -101,7 +104,9 @@ class Judge:
         if self._compares:
             self.network = self._choose_network()
             count = plan.num if self.latent else min(images.size for images in self.domains.values())
-            figures.check(plan.metrics, self.network.name, count)
+            figures.check(plan.metrics, self.network.name, count, self.conditional)
+        if "intra" in plan.metrics:
+            self._check_classes()
 
     def judge(self, model: Variant, precision: str = "float32") -> list[Value]:
         """Measures everything of the plan.
@@ -130,11 +135,18 @@ class Judge:
                 several = len(self.plan.seeds) > 1
                 pairs = value.found["pairs"][0] if several else value.found["pairs"]  # of the first seed
                 samples, nearest = ([pair[i] for pair in pairs] for i in (0, 1))
-                latents = tf.gather(model.latents(self.plan.num, self.plan.seeds[0], self.plan.truncation), samples)
-                tiles = np.stack([model.decode(latents), self.splits.train.images[nearest]], axis=1)
+                inputs = model.inputs(self.plan.num, self.plan.seeds[0], self.plan.truncation)
+                made = model.decode(*(tf.gather(rows, samples) for rows in inputs))
+                tiles = np.stack([made, self.splits.train.images[nearest]], axis=1)
                 tiles = tiles.reshape(-1, *tiles.shape[2:])
                 found["memorisation"] = images.enlarge(images.grid(tiles, 4), tiles.shape[2])
         return found
+
+    def _asked(self, seed: int) -> np.ndarray | None:
+        """The classes that the samples of a seed are asked to be of."""
+        if not self.conditional:
+            return None
+        return conditional.drawn_labels(self.plan.num, seed, len(self.config.data["class_names"])).numpy()
 
     def _judge(
         self, prefix: str, real: Images, fakes: Callable[[int], Iterator[np.ndarray]], precision: str
@@ -143,6 +155,7 @@ class Judge:
         if self._compares:
             known, logits = references.compute(self.network, real, self.advance)
         statistics = functools.cache(lambda: metrics.feature_statistics(known))
+        class_statistics = functools.cache(lambda label: metrics.feature_statistics(known[real.labels == label]))
         by_seed = []
         for seed in self.plan.seeds:
             fake, fake_logits, pixels = self._features(fakes(seed))
@@ -151,6 +164,7 @@ class Judge:
                 *(known, logits, statistics),
                 *(fake, fake_logits, pixels),
                 *(self._unseen_pixels, *self._seen_and_unseen),
+                *(class_statistics, self._asked(seed)),
             )
             by_seed.append([(name, figure) for name in self.plan.metrics for figure in METRICS[name](sets)])
         count = len(pixels if fake is None else fake)
@@ -182,7 +196,7 @@ class Judge:
         if len(values) > 1:
             spread, spread_of = float(values.std(ddof=1)), f"standard deviation over {len(values)} sets of samples"
         of_pixels = metric == "parzen"
-        plain = of_pixels or metric == "coverage" or self.network.name == "inception"
+        plain = of_pixels or metric in ("coverage", "accuracy") or self.network.name == "inception"
         network = features.pixels() if of_pixels else self.network
         short = "" if plain else f"{re.sub(r'[^A-Za-z0-9]+', '_', network.name)}_"
         compared = self.unseen[-1] if of_pixels else self.splits.train if metric == "memorisation" else real
@@ -213,6 +227,18 @@ class Judge:
             raise InputError(f"--truncation: got {self.plan.truncation}, but {variant.__name__} draws no latents")
         if len(self.plan.seeds) > 1 and not variant.draws:
             raise InputError(f"--seeds: got {len(self.plan.seeds)}, but {variant.__name__} draws nothing: expected 1")
+
+    def _check_classes(self) -> None:
+        """Raises InputError where a class has too few images or samples for a distance."""
+        labels, names = self.domains[""].labels, self.config.data["class_names"]
+        if labels is None:
+            raise InputError(f"--metrics: intra needs labels, which the images of {self.split} do not have")
+        for seed in self.plan.seeds:
+            for label, name in enumerate(names):
+                real, fake = (int(np.sum(all_of == label)) for all_of in (labels, self._asked(seed)))
+                if min(real, fake) < 2:
+                    found = f"{real} images and {fake} samples of class {name!r}"
+                    raise InputError(f"--metrics: intra got {found}, expected 2 or more of each; try a larger --num")
 
     def _made(self, model: Latent, seed: int) -> Iterator[np.ndarray]:
         return model.pictures(self.plan.num, seed, self.plan.truncation)
@@ -270,7 +296,7 @@ class Judge:
         return found
 
     def _choose_network(self) -> Features:
-        labelled = self.latent and self.domains[""].labels is not None
+        labelled = self.latent and self.splits.train.labels is not None
         name = self.plan.features
         if name == "auto":
             name = "classifier" if labelled else "inception"

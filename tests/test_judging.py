@@ -234,3 +234,37 @@ def test_settings_of_a_run_do_not_change_by_being_judged():
     judged(config, "fid")
     assert dataclasses.asdict(config) == before
     assert isinstance(config.settings, Settings)
+
+
+def test_the_classes_asked_for_are_those_judged(monkeypatch):
+    monkeypatch.setattr(features, "classifier", fake_classifier)
+    config = config_of("cgan")
+    model, found = judged(config, "accuracy", "intra", features="auto")
+    asked = model.inputs(300)[1].numpy()
+    images = model.generate(300)
+    extract = fake_classifier(0, 0, 0).extract
+    said = extract(images)[1].argmax(axis=1)
+    assert found["class_accuracy"].mean == pytest.approx((said == asked).mean())
+    assert found["class_accuracy"].found["by_class"] == {i: (said[asked == i] == i).mean() for i in range(10)}
+    data = datasets.of_run(config).train
+    distances = [
+        metrics.frechet_distance(extract(data.images[data.labels == i])[0], extract(images[asked == i])[0])
+        for i in range(10)
+    ]
+    assert found["classifier_intra_fid"].mean == pytest.approx(np.mean(distances), rel=1e-4)
+    by_class = found["classifier_intra_fid"].found["by_class"]
+    assert by_class == pytest.approx(dict(enumerate(distances)), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("variant", "plan", "message"),
+    [
+        ("gan", {"metrics": "accuracy"}, "--metrics: accuracy is for systems that are told a class"),
+        ("gan", {"metrics": "intra"}, "--metrics: intra is for systems that are told a class"),
+        ("cgan", {"metrics": "accuracy"}, "accuracy counts classes, got pixels; expected --features classifier"),
+        ("cgan", {"metrics": "intra", "num": 12}, "intra got .* samples of class .*; try a larger --num"),
+    ],
+)
+def test_of_classes_what_cannot_be_measured_is_one_line(variant, plan, message):
+    with pytest.raises(InputError, match=message):
+        judged(config_of(variant), plan["metrics"], num=plan.get("num", 300))
