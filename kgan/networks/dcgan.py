@@ -57,12 +57,16 @@ def generator(image_shape: tuple[int, int, int], latent_dim: int = 100, width: i
     return keras.Model(latents, layers.Activation("tanh", dtype="float32", name="images")(x), name="generator")
 
 
-def discriminator(image_shape: tuple[int, int, int], width: int = 128) -> keras.Model:
+def discriminator(
+    image_shape: tuple[int, int, int], width: int = 128, batch_norm: bool = True, output_bias: bool = True
+) -> keras.Model:
     """Convolutions of stride 2 with LeakyReLU, batch norm on all but the first; one output on the flattened map.
 
     Args:
         image_shape: (size, size, channels) of the images.
         width: channels of the first layer; each next one has twice as many.
+        batch_norm: False for a critic with a gradient penalty, which is of each image by itself.
+        output_bias: False for a Wasserstein critic, whose loss is a difference of its outputs.
 
     Returns:
         Images `[batch, *image_shape]` in [-1, 1] -> float32 logits `[batch, 1]`.
@@ -76,14 +80,14 @@ def discriminator(image_shape: tuple[int, int, int], width: int = 128) -> keras.
             _KERNEL,
             strides=2,
             padding="same",
-            use_bias=first,
+            use_bias=first or not batch_norm,
             kernel_initializer=_normal(),
             name=f"down_{side}",
         )(x)
-        x = x if first else _batch_norm(f"norm_{side}")(x)
+        x = x if first or not batch_norm else _batch_norm(f"norm_{side}")(x)
         x = layers.LeakyReLU(_SLOPE, name=f"leaky_{side}")(x)
     x = layers.Flatten(name="flat")(x)
-    logits = layers.Dense(1, kernel_initializer=_normal(), dtype="float32", name="logits")(x)
+    logits = layers.Dense(1, use_bias=output_bias, kernel_initializer=_normal(), dtype="float32", name="logits")(x)
     return keras.Model(images, logits, name="discriminator")
 
 
