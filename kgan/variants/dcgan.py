@@ -6,9 +6,10 @@ import keras
 import tensorflow as tf
 
 from kgan import losses
-from kgan.errors import InputError, require_choice, require_positive, require_share
+from kgan.errors import InputError, require_at_least, require_choice, require_positive, require_share
 from kgan.latent import Latent
 from kgan.networks import dcgan
+from kgan.noise import instance_noise
 from kgan.priors import Uniform
 from kgan.variants.base import Player, Variant
 
@@ -27,6 +28,10 @@ class DCGAN(Latent, Variant):
         learning_rate: of Adam, for both players.
         beta_1: of Adam: the decay of the mean gradient.
         update: "alternating" moves D, then G against the new D; "simultaneous" takes both gradients from one pass.
+        label_smoothing: the discriminator's target for real images is 1 less this (Salimans et al. 2016, section 3.4).
+        instance_noise: standard deviation, at the start, of noise on all images that the discriminator sees; it falls
+            linearly (Arjovsky & Bottou 2017, section 3) ...
+        instance_noise_steps: ... to 0 after so many steps.
         generator: a model of latents `[batch, latent_dim]` to images in [-1, 1] instead of the paper's.
         discriminator: a model of images to logits `[batch, 1]` instead of the paper's.
         seed: of every random number that training draws.
@@ -52,6 +57,9 @@ class DCGAN(Latent, Variant):
         learning_rate: float = 0.0002,
         beta_1: float = 0.5,
         update: Literal["alternating", "simultaneous"] = "alternating",
+        label_smoothing: float = 0.0,
+        instance_noise: float = 0.0,
+        instance_noise_steps: int = 10_000,
         generator: keras.Model | None = None,
         discriminator: keras.Model | None = None,
         seed: int = 0,
@@ -60,13 +68,18 @@ class DCGAN(Latent, Variant):
         if self.image_shape[0] != self.image_shape[1]:
             raise InputError(f"image_shape: got {self.image_shape}, expected a square for DCGAN")
         require_positive(latent_dim=latent_dim, width=width, learning_rate=learning_rate)
-        require_share(beta_1=beta_1)
+        require_positive(instance_noise_steps=instance_noise_steps)
+        require_share(beta_1=beta_1, label_smoothing=label_smoothing)
+        require_at_least(0, instance_noise=instance_noise)
         require_choice("update", update, ("alternating", "simultaneous"))
         self.latent_dim = latent_dim
         self.width = width
         self.learning_rate = learning_rate
         self.beta_1 = beta_1
         self.update = update
+        self.label_smoothing = label_smoothing
+        self.instance_noise = instance_noise
+        self.instance_noise_steps = instance_noise_steps
         self.prior = Uniform(latent_dim)
         self.generator = generator or dcgan.generator(self.image_shape, latent_dim, width)
         self.discriminator = discriminator or dcgan.discriminator(self.image_shape, width)
@@ -87,7 +100,7 @@ class DCGAN(Latent, Variant):
         with tf.GradientTape() as d_tape:
             real_logits = self._judge("real", real)
             fake_logits = self._judge("fake", fake)
-            d_loss = losses.discriminator_minimax(real_logits, fake_logits)
+            d_loss = losses.discriminator_minimax(real_logits, fake_logits, self.label_smoothing)
         d_norm = self.minimize("discriminator", d_tape, d_loss)
         with g_tape:  # the same pictures, judged by the discriminator that has just moved
             g_loss = losses.generator_non_saturating(self._judge("fake again", fake))
@@ -99,7 +112,7 @@ class DCGAN(Latent, Variant):
             fake = self._paint(latents)
             real_logits = self._judge("real", real)
             fake_logits = self._judge("fake", fake)
-            d_loss = losses.discriminator_minimax(real_logits, fake_logits)
+            d_loss = losses.discriminator_minimax(real_logits, fake_logits, self.label_smoothing)
             g_loss = losses.generator_non_saturating(fake_logits)
         d_norm = self.minimize("discriminator", tape, d_loss)
         g_norm = self.minimize("generator", tape, g_loss)
@@ -112,6 +125,9 @@ class DCGAN(Latent, Variant):
             return self.generator(latents, training=True)
 
     def _judge(self, stream: str, pictures: tf.Tensor) -> tf.Tensor:
+        if self.instance_noise:
+            fading = self.instance_noise, self.instance_noise_steps
+            pictures = instance_noise(self.noise, f"noise on {stream}", self.step, pictures, *fading)
         with self.noise.scope(stream, self.step):
             return self.discriminator(pictures, training=True)
 

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from kgan import losses
-from kgan.errors import require_choice, require_positive, require_share
+from kgan.errors import require_at_least, require_choice, require_positive, require_share
 from kgan.latent import Latent
 from kgan.networks import mlp
 from kgan.optimizers import SGD, ExponentialDecay
@@ -69,7 +69,9 @@ class GAN(Latent, Variant):
         seed: int = 0,
     ):
         super().__init__(image_shape, seed)
-        require_positive(latent_dim=latent_dim, width=width, k=k, momentum_steps=momentum_steps, decay=decay)
+        require_positive(latent_dim=latent_dim, width=width, k=k, momentum_steps=momentum_steps)
+        require_at_least(1, decay=decay)
+        require_at_least(0, minimum_learning_rate=minimum_learning_rate)
         require_positive(generator_learning_rate=generator_learning_rate)
         require_positive(discriminator_learning_rate=discriminator_learning_rate)
         require_share(momentum=momentum, final_momentum=final_momentum)
@@ -90,10 +92,6 @@ class GAN(Latent, Variant):
         self.discriminator = mlp.maxout_discriminator(self.image_shape, units=max(1, width // 5))
         self.players = (Player("discriminator", (self.discriminator,), k), Player("generator", (self.generator,)))
         self.built = True
-
-    @property
-    def rounds_per_step(self) -> int:
-        return self.k
 
     def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         return {

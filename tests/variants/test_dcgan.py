@@ -52,6 +52,41 @@ def test_the_generator_sees_the_new_discriminator_only_when_alternating(update):
     np.testing.assert_allclose(model.generator.trainable_variables[0], new_v, rtol=1e-4, atol=1e-6)
 
 
+def test_targets_are_smoothed_and_images_noised_as_asked():
+    """Noise that fades over 2 steps, at the second of them, on real and generated images; each has its own."""
+    keras.utils.set_random_seed(0)
+    options = {"label_smoothing": 0.1, "instance_noise": 0.6, "instance_noise_steps": 2}
+    model = DCGAN(SHAPE, latent_dim=3, **options, **linear_networks())
+    model.compile({"discriminator": keras.optimizers.SGD(0.5), "generator": keras.optimizers.SGD(0.3)})
+    model.step.assign(1)
+    data = np.random.default_rng(0).uniform(-1, 1, (4, *SHAPE)).astype("float32")
+    v, w = (np.asarray(m.trainable_variables[0].value, "float64") for m in (model.generator, model.discriminator))
+    z = np.array(model.sample_prior("latents", 4), "float64")
+
+    def noised(images, stream):
+        noise = np.asarray(model.noise.normal(f"noise on {stream}", 1, (4, *SHAPE)), "float64")
+        return images + 0.3 * noise.reshape(4, 64)
+
+    real, fake = noised(data.reshape(4, 64), "real"), noised(z @ v, "fake")
+    real_d, fake_d = sigmoid(real @ w), sigmoid(fake @ w)
+    new_w = w + 0.5 * (real.T @ (0.9 - real_d) - fake.T @ fake_d) / 4
+    logs = model.train_step(tf.constant(data))
+    expected = -(0.9 * np.log(real_d) + 0.1 * np.log(1 - real_d)).mean() - np.log(1 - fake_d).mean()
+    assert float(logs["discriminator_loss"]) == pytest.approx(expected, rel=1e-4)
+    judged = sigmoid(noised(z @ v, "fake again") @ new_w)
+    assert float(logs["generator_loss"]) == pytest.approx(-np.log(judged).mean(), rel=1e-4)
+    np.testing.assert_allclose(model.discriminator.trainable_variables[0], new_w, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"label_smoothing": 1.0}, {"instance_noise": -0.1}, {"instance_noise_steps": 0}]
+)
+def test_what_cannot_be_is_named(arguments):
+    ((name, value),) = arguments.items()
+    with pytest.raises(InputError, match=f"{name}: got {value}"):
+        DCGAN(SHAPE, **arguments)
+
+
 def test_adam_of_section_4():
     model = DCGAN(SHAPE, width=2)
     model.compile()
