@@ -41,7 +41,7 @@ def test_help_of_a_variant_lists_its_recipe():
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
-        (["--variant", "dcgn"], "got 'dcgn', expected one of cyclegan, dcgan, gan, pix2pix. Did you mean 'dcgan'"),
+        (["--variant", "dcgn"], "got 'dcgn', expected one of acgan, cgan, cyclegan, dcgan, gan, lsgan, pix2pix,"),
         (["--data", "digts"], "Did you mean 'digits'?"),
         (["--wdith", "3"], "--width"),
         (["--steps", "many"], "Invalid value for '--steps': 'many' is not a valid integer"),

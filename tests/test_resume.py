@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgan import checkpoints, configuration, environment, sender, state, tracking, training, variants
+from kgan import card, checkpoints, configuration, environment, export, sender, state, tracking, training, variants
 from kgan.callbacks import NonFiniteError, Progress
 from kgan.errors import InputError, RunError
 from kgan.journal import Journal
 from kgan.settings import Settings
 from kgan.variants.gan import GAN
+from tests import tiny
 
 
 class CrashError(Exception):
@@ -112,6 +113,19 @@ def test_a_run_goes_on_bit_for_bit(workplace, monkeypatch, settings, recipe):
     assert client().get_run(resumed.id).info.status == "FINISHED"
 
 
+@pytest.mark.parametrize("variant", variants.names())
+def test_every_variant_goes_on_bit_for_bit_and_leaves_verified(workplace, monkeypatch, variant):
+    settings, recipe = tiny.settings(variant, steps=4, checkpoint_every=2, log_every=2), tiny.recipe(variant)
+    straight = training.train(settings, recipe)
+    folder = crashed(monkeypatch, 3, settings, recipe)
+    resumed = training.resume(folder.name, {})
+    assert digest(resumed.folder) == digest(straight.folder)
+    assert measures(resumed.id) == measures(straight.id)
+    assert {*variants.load(variant).measures} <= {name for name, _, _ in measures(resumed.id)}
+    export.export(resumed.id, "models/tiny")  # raises where another process computes something else from it
+    assert card.read(pathlib.Path("models/tiny/1")).step == 4
+
+
 def test_more_steps_are_as_if_asked_for_at_once(workplace):
     straight = training.train(short(steps=8), {"width": 20})
     run = training.train(short(steps=4), {"width": 20})
@@ -192,6 +206,16 @@ def test_steps_that_a_schedule_falls_over_stay(workplace, monkeypatch):
     with pytest.raises(InputError, match=r"--steps 10 \(the run has 9\); of a run only --sample-every"):
         training.resume(folder.name, {"steps": 10})
     assert training.resume(folder.name, {"steps": 9}).is_tracked
+
+
+def test_a_constant_schedule_may_go_on_for_longer(workplace):
+    recipe = tiny.recipe("wgan-gp")
+    straight = training.train(tiny.settings("wgan-gp", steps=4), recipe)
+    run = training.train(tiny.settings("wgan-gp", steps=2), recipe)
+    assert digest(training.resume(run.id, {"steps": 4}).folder) == digest(straight.folder)
+    falling = training.train(tiny.settings("wgan-gp", steps=2), {**recipe, "schedule": "linear"})
+    with pytest.raises(InputError, match=r"--steps 4 \(the run has 2\)"):
+        training.resume(falling.id, {"steps": 4})
 
 
 def test_the_newest_unfinished_run_is_latest(workplace, monkeypatch):

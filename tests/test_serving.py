@@ -13,18 +13,19 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from kgan import card, export, serving, state, tracking, training, variants, verification
+from kgan.conditional import Conditional
 from kgan.errors import InputError, RunError
 from kgan.latent import Latent
 from kgan.translation import Translation, drawing
 from tests import tiny
 
-LATENT = [name for name in variants.names() if issubclass(variants.load(name), Latent)]
-TRANSLATION = [name for name in variants.names() if issubclass(variants.load(name), Translation)]
+LATENT = [name for name in tiny.OF_EACH_KIND if issubclass(variants.load(name), Latent)]
+TRANSLATION = [name for name in tiny.OF_EACH_KIND if issubclass(variants.load(name), Translation)]
 latent = pytest.mark.parametrize("run", LATENT, indirect=True)
 translation = pytest.mark.parametrize("run", TRANSLATION, indirect=True)
 
 
-@pytest.fixture(scope="module", params=variants.names())
+@pytest.fixture(scope="module", params=tiny.OF_EACH_KIND)
 def run(request, tmp_path_factory, _empty_database):
     """The current directory, and the folder of a finished run in it."""
     place = tmp_path_factory.mktemp("served")
@@ -40,6 +41,12 @@ def exported(run) -> pathlib.Path:
     """The folder of version 1."""
     export.export(str(run.folder), "models/tiny", xla=True)
     return pathlib.Path("models/tiny/1").resolve()
+
+
+def labels(signature, rows: int) -> dict[str, tf.Tensor]:
+    """What a signature takes besides, of systems that are told a class."""
+    takes = "label" in signature.structured_input_signature[1]
+    return {"label": tf.range(rows, dtype=tf.int32) % 10} if takes else {}
 
 
 def test_the_layout_is_that_of_a_server(exported):
@@ -64,12 +71,16 @@ def test_the_layout_is_that_of_a_server(exported):
 
 
 @latent
-def test_the_signatures_are_as_declared(exported):
+def test_the_signatures_are_as_declared(run, exported):
+    conditional = isinstance(state.load_model(run.folder), Conditional)
+    label = {"label": tf.TensorSpec([None], tf.int32, name="label")} if conditional else {}
     signatures = tf.saved_model.load(str(exported)).signatures
     plain = {"serving_default", "sample", "sample_png"}
     assert set(signatures) == plain | {"serving_default_xla", "sample_xla"}
-    assert signatures["serving_default"].structured_input_signature[1] == {"z": tf.TensorSpec([None, 6], name="z")}
+    z = tf.TensorSpec([None, 6], name="z")
+    assert signatures["serving_default"].structured_input_signature[1] == {"z": z, **label}
     assert signatures["sample"].structured_input_signature[1] == {
+        **label,
         "seed": tf.TensorSpec([None], tf.int32, name="seed"),
         "truncation": tf.TensorSpec([None], tf.float32, name="truncation"),
     }
@@ -83,15 +94,22 @@ def test_a_seed_is_served_as_it_is_generated(run, exported):
     model = state.load_model(run.folder)
     signatures = tf.saved_model.load(str(exported)).signatures
     seed, full, half = tf.constant([7, 3]), tf.constant([1.0]), tf.constant([0.5, 1.0])
-    images = signatures["sample"](seed=seed, truncation=full)["images"].numpy().astype(int)
+    drawn = {"label": tf.constant([-1])} if isinstance(model, Conditional) else {}
+    images = signatures["sample"](seed=seed, truncation=full, **drawn)["images"].numpy().astype(int)
     for i, number in enumerate((7, 3)):  # a rounding tie may fall to the other side in another batch
         assert abs(images[i] - model.generate(1, seed=number)[0]).max() <= 1
-    truncated = signatures["sample"](seed=seed, truncation=half)["images"].numpy().astype(int)
+    truncated = signatures["sample"](seed=seed, truncation=half, **drawn)["images"].numpy().astype(int)
     assert abs(truncated[0] - model.generate(1, seed=7, truncation=0.5)[0]).max() <= 1
     assert abs(truncated[1] - images[1]).max() <= 1
-    png = signatures["sample_png"](seed=seed, truncation=full)["png_bytes"].numpy()
+    png = signatures["sample_png"](seed=seed, truncation=full, **drawn)["png_bytes"].numpy()
     for picture, image in zip(png, images, strict=True):
         np.testing.assert_array_equal(tf.io.decode_png(picture), image)
+    if drawn:  # a class for each, and one for all
+        for label, wanted in (([4, 9], (4, 9)), ([4], (4, 4))):
+            images = signatures["sample"](seed=seed, truncation=full, label=tf.constant(label))["images"]
+            for i, number in enumerate((7, 3)):
+                made = model.generate(1, seed=number, label=wanted[i])[0]
+                assert abs(images[i].numpy().astype(int) - made).max() <= 1
 
 
 @latent
@@ -99,28 +117,31 @@ def test_the_default_is_the_generator_as_it_infers(run, exported):
     """The export compares itself to its own signatures; this is the network without them."""
     model = state.load_model(run.folder)
     serve = tf.saved_model.load(str(exported)).signatures["serving_default"]
-    network = tf.function(lambda z: model.generator(z, training=False))
+    network = tf.function(lambda *inputs: model.generator(inputs if len(inputs) > 1 else inputs[0], training=False))
     for rows in (1, 3, 64):
         z = tf.random.stateless_uniform([rows, 6], [rows, 2], -1.0, 1.0)
-        np.testing.assert_array_equal(serve(z=z)["images"], network(z))
+        told = labels(serve, rows)
+        np.testing.assert_array_equal(serve(z=z, **told)["images"], network(z, *told.values()))
 
 
 @latent
 def test_rows_do_not_depend_on_their_batch(exported):
     serve = tf.saved_model.load(str(exported)).signatures["serving_default"]
     z = tf.random.stateless_uniform([64, 6], [1, 2], -1.0, 1.0)
-    together = serve(z=z)["images"]
+    told = labels(serve, 64)
+    together = serve(z=z, **told)["images"]
     for i in (0, 31, 63):
-        np.testing.assert_allclose(serve(z=z[i : i + 1])["images"][0], together[i], atol=1e-5)
+        alone = {name: rows[i : i + 1] for name, rows in {"z": z, **told}.items()}
+        np.testing.assert_allclose(serve(**alone)["images"][0], together[i], atol=1e-5)
 
 
 @latent
 def test_compiled_twins_give_the_same(exported):
     signatures = tf.saved_model.load(str(exported)).signatures
     z = tf.random.stateless_uniform([5, 6], [1, 2], -1.0, 1.0)
-    np.testing.assert_allclose(
-        signatures["serving_default_xla"](z=z)["images"], signatures["serving_default"](z=z)["images"], atol=1e-5
-    )
+    told = labels(signatures["serving_default"], 5)
+    plain, compiled = (signatures[name](z=z, **told)["images"] for name in ("serving_default", "serving_default_xla"))
+    np.testing.assert_allclose(compiled, plain, atol=1e-5)
 
 
 def test_only_the_generator_is_there_and_once(run, exported):
@@ -158,6 +179,11 @@ def test_the_card_says_what_the_model_is(run, exported):
         *card.read(exported).metrics,
     ):
         assert part in text
+    told = settings.variant == "cgan"
+    assert (
+        "| `label` | 0 = 0, 1 = 1, 2 = 2, 3 = 3, 4 = 4, 5 = 5, 6 = 6, 7 = 7, 8 = 8, 9 = 9; -1 draws one by the seed |"
+        in text
+    ) == told
     assert card.read(exported).step == 3
     assert set(card.read(exported).metrics) == {*variants.load(settings.variant).measures, "images_per_second"}
 

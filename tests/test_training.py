@@ -17,6 +17,7 @@ from tests import tiny
 
 DATA = {
     "images": ("digits", 1797, [32, 32, 1]),
+    "labelled": ("digits", 1797, [32, 32, 1]),
     "unpaired": ("photos", 300, [32, 32, 3]),
     "paired": ("photos", 600, [32, 32, 3]),
 }
@@ -37,7 +38,7 @@ def final(run: tracking.Run) -> str:
     return checkpoints.read_header(state.find(run.folder, "last")).digest
 
 
-@pytest.mark.parametrize("variant", variants.names())
+@pytest.mark.parametrize("variant", tiny.OF_EACH_KIND)
 def test_a_run_tells_everything(workplace, variant, capsys):
     name, count, shape = DATA[variants.load(variant).data]
     run = training.train(tiny.settings(variant, steps=4, image_size=32, **EVERY), tiny.recipe(variant, width=20))
@@ -54,7 +55,8 @@ def test_a_run_tells_everything(workplace, variant, capsys):
     assert not {"auto", "None"} & set(stored.data.params.values())
     for tag in ("version.keras", "version.tensorflow", "hardware.cpu", "hardware.gpu", "mlflow.source.git.commit"):
         assert stored.data.tags[tag]
-    looked_at = ["samples"] if variants.load(variant).data == "images" else state.load_model(run.folder).directions
+    two = variants.load(variant).data in variants.TWO_DOMAINS
+    looked_at = state.load_model(run.folder).directions if two else ["samples"]
     measured = {*variants.load(variant).measures, "images_per_second", *(f"{name}_distance" for name in looked_at)}
     assert set(stored.data.metrics) == measured
     for measure in measured:

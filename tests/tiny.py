@@ -5,13 +5,19 @@ import numpy as np
 from kgan import variants
 from kgan.settings import Settings
 
-_SMALL = {"width": 10, "latent_dim": 6, "blocks": 1, "patch": 16, "pool": 8}
+# One variant of each kind of input: latents, latents and labels, pictures, pictures with draws. What depends on
+# nothing else about a variant is tested on these.
+OF_EACH_KIND = ("gan", "cgan", "cyclegan", "pix2pix")
+
+_SMALL = {"width": 10, "latent_dim": 6, "blocks": 1, "patch": 16, "pool": 8, "n_critic": 1}
 
 
 def recipe(variant: str, **others) -> dict[str, object]:
     """Hyper-parameters of a model that takes no time, for images from 8 pixels on."""
-    known = variants.recipe(variants.load(variant))
-    return {name: value for name, value in {**_SMALL, **others}.items() if name in known}
+    loaded = variants.load(variant)
+    known = variants.recipe(loaded)
+    network = {name: value for name, value in loaded.small.items() if name == "network"}
+    return {name: value for name, value in {**_SMALL, **network, **others}.items() if name in known}
 
 
 def settings(variant: str, **others) -> Settings:

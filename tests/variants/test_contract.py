@@ -8,11 +8,13 @@ import tensorflow as tf
 from kgan import variants
 from kgan.errors import InputError
 from kgan.latent import Latent
+from kgan.priors import Uniform
 from kgan.variants.base import Variant
 from tests import tiny
 
 SHAPE = (16, 16, 3)
 ROWS = 6
+CLASSES = 3
 
 
 def make(name: str, optimizer=None, **arguments) -> Variant:
@@ -21,10 +23,16 @@ def make(name: str, optimizer=None, **arguments) -> Variant:
     Its steps are not traced, which takes longer than a few of them do.
     """
     keras.utils.set_random_seed(1)
-    model = variants.load(name)(SHAPE, **tiny.recipe(name, width=20), **arguments)
+    model = build(name, SHAPE, **tiny.recipe(name, width=20), **arguments)
     own = {player.name: optimizer() for player in model.players} if optimizer else None
     model.compile(own, jit_compile=False, run_eagerly=True)
     return model
+
+
+def build(name: str, shape: tuple, **arguments) -> Variant:
+    variant = variants.load(name)
+    classes = {"classes": CLASSES} if variant.data == "labelled" else {}
+    return variant(shape, **classes, **arguments)
 
 
 def sgd() -> keras.optimizers.SGD:
@@ -32,19 +40,22 @@ def sgd() -> keras.optimizers.SGD:
     return keras.optimizers.SGD(0.01)
 
 
-def domains(model: Variant) -> int:
-    return 1 if model.data == "images" else 2
-
-
 def rows(model: Variant, steps: int = 1) -> tuple[np.ndarray, ...]:
-    """What `fit` takes: the images of each domain."""
+    """What `fit` takes: images; of each domain, or with labels."""
     count = ROWS * model.rounds_per_step * steps
-    return tuple(np.random.default_rng(0).integers(0, 256, (domains(model), count, *SHAPE), dtype=np.uint8))
+    domains = 2 if model.data in variants.TWO_DOMAINS else 1
+    images = tuple(np.random.default_rng(0).integers(0, 256, (domains, count, *SHAPE), dtype=np.uint8))
+    return with_labels(model, images)
+
+
+def with_labels(model: Variant, images: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    labels = np.arange(len(images[0]), dtype=np.int32) % CLASSES
+    return (*images, labels) if model.data == "labelled" else images
 
 
 def black_and_white(model: Variant) -> list[np.ndarray]:
-    """Images whose pixels are -1 and 1 exactly, however they are computed."""
-    return [images // 128 * 255 for images in rows(model)]
+    """Images whose pixels are -1 and 1 exactly, however they are computed, and what else there is."""
+    return [images // 128 * 255 if images.ndim == 4 else images for images in rows(model)]
 
 
 def values(variables) -> dict[str, np.ndarray]:
@@ -62,6 +73,9 @@ def name(request) -> str:
 
 def test_a_step_moves_every_variable_of_every_player(name):
     model = make(name, lambda: keras.optimizers.Adam(0.01))  # moves where a gradient is small, but none where it is 0
+    for v in model.trainable_variables:
+        if v.path.endswith("logits/bias"):  # a hinge moves it only where one side is beyond its margin
+            v.assign(tf.fill(v.shape, 3.0))
     before = values(model.trainable_variables)
     train(model)
     after = values(model.trainable_variables)
@@ -74,6 +88,7 @@ def test_a_step_moves_every_variable_of_every_player(name):
 def test_networks_are_in_training_mode(name):
     model = make(name)
     statistics = [v for player in model.players for n in player.networks for v in n.non_trainable_variables]
+    statistics = [v for v in statistics if np.prod(v.shape) > 1]  # a direction of one number has nowhere to go
     before = values(statistics)
     train(model)
     after = values(statistics)
@@ -149,13 +164,13 @@ def test_every_argument_is_an_attribute_and_positive_where_it_counts(name):
     model = make(name)
     assert set(variants.recipe(type(model))) | {"image_shape", "seed"} <= set(model.get_config())
     with pytest.raises(InputError, match="width: got 0"):
-        type(model)(SHAPE, width=0)
+        build(name, SHAPE, width=0)
 
 
 @pytest.mark.parametrize("shape", [(10, 10, 1), (4, 4, 1), (260, 260, 1), (8, 8, 5)])
 def test_shapes_that_are_not_allowed(name, shape):
     with pytest.raises(InputError, match="image_shape: got"):
-        variants.load(name)(shape)
+        build(name, shape)
 
 
 def test_recipe_has_what_the_command_needs(name):
@@ -179,7 +194,7 @@ def test_fit_compiles_by_itself_and_counts_steps(name):
 def test_floats_give_the_same_step_as_bytes(name):
     model, twin = make(name, sgd), make(name, sgd)
     pixels = black_and_white(model)
-    floats = [images.astype("float32") / 127.5 - 1 for images in pixels]
+    floats = [images.astype("float32") / 127.5 - 1 if images.ndim == 4 else images for images in pixels]
     for each, data in ((model, pixels), (twin, floats)):
         each.fit(*data, batch_size=ROWS * each.rounds_per_step, shuffle=False, verbose=0)
     for v, w in zip(model.variables, twin.variables, strict=True):
@@ -198,7 +213,7 @@ def test_floats_give_the_same_step_as_bytes(name):
 def test_fit_refuses_what_are_no_images(name, images, message):
     model = make(name)
     with pytest.raises(InputError, match=message):
-        model.fit(tf.data.Dataset.from_tensors((images,) * domains(model)), verbose=0)
+        model.fit(tf.data.Dataset.from_tensors(both(model, images)), verbose=0)
 
 
 def test_arrays_are_looked_at_whole(name):
@@ -206,7 +221,30 @@ def test_arrays_are_looked_at_whole(name):
     images[299, 0, 0, 0] = 255.0
     model = make(name)
     with pytest.raises(InputError, match="float32 from 0 to 255"):
-        model.fit(*(images,) * domains(model), batch_size=4, verbose=0)
+        model.fit(*both(model, images), batch_size=4, verbose=0)
+
+
+def both(model: Variant, images: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The same images as every domain."""
+    return with_labels(model, (images,) * (2 if model.data in variants.TWO_DOMAINS else 1))
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        (None, "labels: got none, expected an integer below 3"),
+        (np.arange(12) % 4, "labels: got 0 to 3, expected integers from 0 to 2"),
+        (np.full(12, -1), "labels: got -1 to -1, expected integers from 0 to 2"),
+        (np.zeros(12, "float32"), "labels: got float32 of the shape"),
+        (np.zeros((12, 3), "int32"), "labels: got int32 of the shape"),
+    ],
+)
+def test_labels_that_are_no_classes(name, labels, message):
+    model = make(name)
+    if model.data != "labelled":
+        pytest.skip(f"{name} takes no labels")
+    with pytest.raises(InputError, match=message):
+        model.fit(np.zeros((12, *SHAPE), np.uint8), labels, batch_size=12, verbose=0)
 
 
 def test_optimizers_must_fit_the_players(name):
@@ -233,6 +271,30 @@ def test_image_i_depends_on_seed_and_i_alone(name):
         model.generate(0)
 
 
+def test_classes_are_asked_for_drawn_and_refused(name):
+    model = latent_model(name)
+    if model.data != "labelled":
+        with pytest.raises(InputError, match="label: got 1, but the system knows no classes"):
+            model.generate(2, label=1)
+        return
+    latents, labels = model.inputs(200, seed=3)
+    assert set(labels.numpy().tolist()) == set(range(CLASSES))
+    assert np.bincount(labels).min() > 40
+    np.testing.assert_array_equal(model.inputs(5, seed=3)[1], labels[:5])
+    drawn = model.generate(20, seed=3)
+    for label in range(CLASSES):
+        asked = model.generate(20, seed=3, label=label)
+        same = labels[:20].numpy() == label
+        np.testing.assert_array_equal(asked[same], drawn[same])
+        np.testing.assert_array_equal(model.inputs(20, 3, label=label)[0], latents[:20])
+    with pytest.raises(InputError, match="label: got 3, expected 0 to 2"):
+        model.generate(1, label=3)
+    grid = model.grid()  # a row for each class, the same latents in all
+    gap = SHAPE[0] // 8
+    assert grid.shape[:2] == (CLASSES * (SHAPE[0] + gap), 8 * (SHAPE[1] + gap))
+    np.testing.assert_array_equal(grid[-16 - gap : -gap, :16], model.generate(1, seed=0, label=CLASSES - 1)[0])
+
+
 def test_generation_does_not_touch_the_model(name):
     model = latent_model(name)
     before = values(model.variables)
@@ -243,13 +305,17 @@ def test_generation_does_not_touch_the_model(name):
 
 def test_a_walk_passes_through_its_points_and_closes(name):
     model = latent_model(name)
+    label = int(model.inputs(1, seed=2)[1][0]) if model.data == "labelled" else None  # the class of the first image
     walk = model.interpolate(3, 4, seed=2)
     assert walk.shape == (12, *SHAPE)
-    np.testing.assert_array_equal(walk[::4], model.generate(3, seed=2))
+    # A great circle comes back to its points but for rounding, a straight line exactly.
+    difference = walk[::4].astype(int) - model.generate(3, seed=2, label=label)
+    assert np.abs(difference).max() <= (0 if isinstance(model.prior, Uniform) else 1)
 
 
 def test_truncation_shrinks_the_latents(name):
     model = latent_model(name)
-    np.testing.assert_allclose(model.latents(9, 1, 0.5), 0.5 * model.latents(9, 1), rtol=1e-6)
+    whole, part = model.latents(9, 1).numpy(), model.latents(9, 1, 0.5).numpy()
+    assert (np.abs(part) < np.abs(whole)).all() and (np.sign(part) == np.sign(whole)).all()
     with pytest.raises(InputError, match="truncation: got 2"):
         model.generate(1, truncation=2.0)
