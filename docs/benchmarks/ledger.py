@@ -123,7 +123,7 @@ def command(config: Configuration) -> str:
 def minutes_of(folder: pathlib.Path) -> float:
     """Of training, as its own measure of images per second has them: without the time that it stood still."""
     config = configuration.load(folder)
-    rows = config.settings.batch_size * config.recipe.get("k", 1)
+    rows = config.settings.batch_size * config.recipe.get("k", config.recipe.get("n_critic", 1))
     total, before = 0.0, 0
     for entry in Journal(folder).entries():
         if entry["kind"] == "metrics" and "images_per_second" in entry["values"]:

@@ -1,0 +1,93 @@
+"""Trains the systems without classes on equal CPU time, for docs/ledger.md.
+
+    python docs/benchmarks/families.py MNIST_FOLDER [--minutes 10] [--seeds 3] [--variants gan,dcgan]
+
+Each variant's CPU seconds (user and system, of the whole process) per step are measured first: the difference between
+trainings of 250 and of 50 steps. Then every seed trains for as many steps as fit into the minutes, and its best and
+last checkpoints are judged. Convolutional networks all have the same width; other settings are each recipe's own. Runs
+lie in mlruns of the current folder; one that is there already is not trained again.
+"""
+
+import argparse
+import json
+import pathlib
+import resource
+import subprocess
+import sys
+
+from kgan.journal import Journal
+
+OPTIONS = {
+    "gan": [],
+    "dcgan": ["--width", "32"],
+    "lsgan": ["--width", "32"],
+    "wgan": ["--width", "32"],
+    "wgan-gp": ["--network", "dcgan", "--width", "32"],
+    "sngan": ["--network", "cnn", "--width", "32"],
+}
+SHORT, LONG = 50, 250  # steps
+EVALUATIONS = 5  # in a training
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("data")
+    parser.add_argument("--minutes", type=float, default=10.0)
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--variants", default=",".join(OPTIONS))
+    arguments = parser.parse_args()
+    for variant in arguments.variants.split(","):
+        common = ["--variant", variant, "--data", arguments.data, *OPTIONS[variant]]
+        per_step = seconds_per_step(variant, common)
+        every = max(1, round(60 * arguments.minutes / per_step / EVALUATIONS / 10)) * 10
+        print(f"{variant}: {per_step:.4f} CPU seconds a step, {EVALUATIONS * every} steps", flush=True)
+        for seed in range(arguments.seeds):
+            train_and_judge(common, seed, EVALUATIONS * every, every)
+
+
+def seconds_per_step(variant: str, options: list[str]) -> float:
+    """As measured, or as an earlier call has."""
+    file = pathlib.Path("seconds_per_step.json")
+    known = json.loads(file.read_text()) if file.exists() else {}
+    if variant not in known:
+        quiet = ["--experiment", "timing", "--sample-every", "100000", "--log-every", "1000"]
+        short, long = (cpu_seconds("kgan.train", *options, *quiet, "--steps", str(n)) for n in (SHORT, LONG))
+        known[variant] = (long - short) / (LONG - SHORT)
+        file.write_text(json.dumps(known, indent=2) + "\n")
+    return known[variant]
+
+
+def train_and_judge(options: list[str], seed: int, steps: int, every: int) -> None:
+    wanted = {"variant": options[1], "data": options[3], "seed": seed, "steps": steps}
+    run = find(wanted)
+    if run is None:
+        judged = ["--evaluate-every", str(every), "--evaluate-metrics", "fid,coverage"]
+        cpu_seconds("kgan.train", *options, *judged, "--steps", str(steps), "--seed", str(seed))
+    elif Journal(run).status != "FINISHED":
+        cpu_seconds("kgan.train", "--resume", str(run))
+    run = find(wanted)
+    if not (run / "judged").exists():
+        cpu_seconds("kgan.evaluate", "--run", str(run), "--metrics", "fid,coverage", "--num", "10000")
+        (run / "judged").touch()
+    print(f"  seed {seed}: {run}", flush=True)
+
+
+def find(wanted: dict[str, object]) -> pathlib.Path | None:
+    """The run of these settings, finished or not."""
+    for file in pathlib.Path("mlruns").glob("*/config.json"):
+        settings = json.loads(file.read_text())["settings"]
+        if {name: settings[name] for name in wanted} == wanted:
+            return file.parent
+    return None
+
+
+def cpu_seconds(*command: str) -> float:
+    """Of a command of this program: what it and the processes that it started took of all cores."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+if __name__ == "__main__":
+    main()
