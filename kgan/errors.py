@@ -12,6 +12,10 @@ class InputError(ValueError):
     """
 
 
+class MissingSplitError(InputError):
+    """A data set has no such split."""
+
+
 class RunError(RuntimeError):
     """A run cannot go on: its numbers are not finite any more, or its folder cannot be written.
 

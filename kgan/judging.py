@@ -15,7 +15,7 @@ from kgan import conditional, environment, features, figures, images, metrics, r
 from kgan.conditional import Conditional
 from kgan.configuration import Configuration
 from kgan.datasets import Splits
-from kgan.errors import InputError, near_misses, require_at_least
+from kgan.errors import InputError, MissingSplitError, near_misses, require_at_least
 from kgan.features import Features
 from kgan.figures import METRICS, Figure, Sets
 from kgan.latent import Latent
@@ -291,7 +291,7 @@ class Judge:
         if self.split == "validation":
             return [self.splits.validation]
         found = [] if self.config.settings.hold_out is None else [self.splits.validation]
-        with contextlib.suppress(InputError):  # most sets have none
+        with contextlib.suppress(MissingSplitError):  # most sets have none; a damaged one is an error
             found.append(self.splits.test)
         return found
 
@@ -300,6 +300,8 @@ class Judge:
         name = self.plan.features
         if name == "auto":
             name = "classifier" if labelled else "inception"
+        if name in ("classifier", "pixels") and self.plan.resize != "legacy":
+            raise InputError(f"--resize: got {self.plan.resize}, but {name} takes images of their own size")
         if name == "classifier":
             if not labelled:
                 expected = "expected inception or a path"

@@ -3,7 +3,7 @@
 import pathlib
 import shlex
 
-from kgan.errors import InputError
+from kgan.errors import InputError, MissingSplitError
 from pipelines import decode
 
 _SPLIT_FOLDERS = ("trainA", "trainB", "testA", "testB")
@@ -27,7 +27,7 @@ def find(folder: pathlib.Path, data: str, split: str) -> list[pathlib.Path] | No
     if not found:
         return None
     if not set(wanted) <= set(found):
-        raise InputError(
+        raise MissingSplitError(
             f"--data {data}: has no {split} split: expected folders {_listed(wanted)}, found {_listed(found)}"
         )
     return [folder / name for name in wanted]

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kgan.errors import InputError
+from kgan.errors import MissingSplitError
 from pipelines.pictures import Picture, Source, Survey
 
 _LEVELS = 16  # the highest grey level of a scan
@@ -17,7 +17,7 @@ def read(split: str) -> Source:
         InputError: the test split is asked for.
     """
     if split != "train":
-        raise InputError(f"--data digits: has no {split} split, only train")
+        raise MissingSplitError(f"--data digits: has no {split} split, only train")
     from sklearn.datasets import load_digits
 
     scans = load_digits()

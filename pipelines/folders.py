@@ -13,7 +13,7 @@ import tarfile
 from collections.abc import Iterator
 from typing import BinaryIO
 
-from kgan.errors import InputError
+from kgan.errors import InputError, MissingSplitError
 from pipelines import decode, limits
 from pipelines.pictures import Picture, Source, Survey, files_identity, number
 
@@ -135,7 +135,9 @@ class _Layout:
         splits = {parts[0] for parts in places.values() if len(parts) > 1} & set(_SPLITS)
         if split not in (splits or {"train"}):
             found = " and ".join(f"{found}/" for found in sorted(splits)) or "no folder train/ or test/"
-            raise InputError(f"--data {name}: has no {split} split: expected a folder {split}/ on top, found {found}")
+            raise MissingSplitError(
+                f"--data {name}: has no {split} split: expected a folder {split}/ on top, found {found}"
+            )
         if not splits:
             return cls._of_split(places, _classes(places), [])
         inside = {index: parts[1:] for index, parts in places.items() if parts[0] in splits and len(parts) > 1}

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from kgan.errors import InputError
+from kgan.errors import InputError, MissingSplitError
 from pipelines import limits
 from pipelines.pictures import Picture, Source, Survey, files_identity, number, numbered_classes
 
@@ -35,7 +35,7 @@ def read(name: str, split: str) -> Source:
     folder = pathlib.Path(name).expanduser()
     images_file, labels_file = (_find(folder, stem) for stem in _FILES[split])
     if images_file is None:
-        raise InputError(f"--data {name}: has no {split} split: expected the file {_FILES[split][0]}.gz")
+        raise MissingSplitError(f"--data {name}: has no {split} split: expected the file {_FILES[split][0]}.gz")
     count, height, width = _shape(name, images_file, 3)
     if 0 in (count, height, width):
         raise InputError(f"--data {name}: {images_file.name} holds no pixels: {count} images of {height}x{width}")

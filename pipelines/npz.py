@@ -12,7 +12,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from kgan.errors import InputError
+from kgan.errors import InputError, MissingSplitError
 from pipelines import limits
 from pipelines.pictures import ARRAY_MODES, Picture, Source, Survey, files_identity, numbered_classes
 
@@ -38,7 +38,7 @@ def read(name: str, split: str) -> Source:
     path = pathlib.Path(name).expanduser()
     keys = _keys(name, path)
     if f"x_{split}" not in keys:
-        raise InputError(
+        raise MissingSplitError(
             f"--data {name}: has no {split} split: expected an array x_{split}, found {', '.join(keys) or 'none'}"
         )
     images = _Array.open(name, path, f"x_{split}")

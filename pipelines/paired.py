@@ -3,7 +3,7 @@
 import pathlib
 from collections.abc import Iterator
 
-from kgan.errors import InputError
+from kgan.errors import InputError, MissingSplitError
 from pipelines import ab_folders, folders, unpaired
 from pipelines.pictures import Pair, Picture, SideBySide, Source, files_identity, number
 
@@ -112,7 +112,7 @@ def _split_folder(folder: pathlib.Path, data: str, split: str) -> pathlib.Path:
         ab_folders.refuse_other_folders(folder, data, split, _EXPECTED)
     found = " and ".join(f"{name}/" for name in splits) or "images without folders, which are train"
     expected = " or ".join(f"{name}/" for name in _SPLIT_FOLDERS[split])
-    raise InputError(f"--data {data}: has no {split} split: expected a folder {expected}, found {found}")
+    raise MissingSplitError(f"--data {data}: has no {split} split: expected a folder {expected}, found {found}")
 
 
 def _side_by_side(folder: pathlib.Path, data: str, split: str) -> Source:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from kgan.errors import InputError, near_misses
+from kgan.errors import InputError, MissingSplitError, near_misses
 from pipelines.pictures import Picture, Source, files_identity
 
 _CONNECT_SECONDS = 3.0
@@ -37,7 +37,7 @@ def read(name: str, split: str) -> Source:
         if not builder.is_prepared():
             _prepare(name, builder)
         if split not in builder.info.splits:
-            raise InputError(f"--data {name}: has no {split} split; it has {', '.join(builder.info.splits)}")
+            raise MissingSplitError(f"--data {name}: has no {split} split; it has {', '.join(builder.info.splits)}")
         class_names = _class_names(builder)
     return Source(
         name=name,

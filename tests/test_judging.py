@@ -179,6 +179,11 @@ def test_systems_that_translate_are_judged_by_direction(variant):
         ("gan", {"names": ("fid",), "truncation": 1.5}, "--truncation: got 1.5"),
         ("gan", {"names": ("fid",), "split": "validation"}, "--split: got validation, but the run held no"),
         ("gan", {"names": ("fid",), "inception": "x.pb"}, "--inception: got x.pb with --features pixels"),
+        (
+            "gan",
+            {"names": ("fid",), "resize": "clean"},
+            "--resize: got clean, but pixels takes images of their own size",
+        ),
         ("gan", {"names": ("pr",), "num": 3}, "--num: got 3, expected 4 or more for pr"),
         ("gan", {"names": ("fid", "fid")}, "--metrics: got fid twice"),
         ("cyclegan", {"names": ("fid",), "truncation": 0.5}, "--truncation: got 0.5, but CycleGAN draws no latents"),
@@ -194,6 +199,13 @@ def test_systems_that_translate_are_judged_by_direction(variant):
 def test_what_cannot_be_measured_is_one_line(variant, plan, message):
     with pytest.raises(InputError, match=message):
         judged(config_of(variant, image_size=16), *plan.pop("names"), **plan)
+
+
+def test_a_damaged_test_split_is_not_taken_for_none(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), dtype=np.uint8)
+    np.savez(tmp_path / "a.npz", x_train=images, x_test=images[0])
+    with pytest.raises(InputError, match=r"a\.npz: x_test"):
+        judged(config_of(data=str(tmp_path / "a.npz")), "parzen")
 
 
 def test_without_labels_and_network_the_graph_is_asked_for(monkeypatch, tmp_path):
