@@ -76,7 +76,7 @@ class Sender(threading.Thread):
                 self.send()
             except Exception as error:
                 if not self._failed:
-                    self.say(f"tracker: {first_line(error)}; training goes on, the numbers are kept in {self.folder}")
+                    self.say(f"tracker: {first_line(error)}; no number is lost, they are kept in {self.folder}")
                 self._failed = True
             else:
                 self._failed = False

@@ -451,7 +451,7 @@ def test_a_tracker_that_cannot_be_opened_is_said_once(stopped, capsys, uri):
     about = json.loads((stopped / "run.json").read_text())
     (stopped / "run.json").write_text(json.dumps(about | {"tracking_uri": uri}))
     training.resume(stopped.name, {})
-    assert capsys.readouterr().out.count("training goes on, the numbers are kept") == 1
+    assert capsys.readouterr().out.count("no number is lost, they are kept") == 1
     assert int(state.load_model(stopped).step) == 9
 
 
