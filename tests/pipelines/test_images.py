@@ -1,6 +1,5 @@
 import dataclasses
 import gc
-import time
 
 import numpy as np
 import pytest
@@ -71,15 +70,9 @@ def test_a_batch_may_be_the_whole_set_and_no_more():
         data.batches(0, seed=0)
 
 
-def test_autotune_is_off_and_leaving_is_quick():
-    dataset = numbered(20).batches(6, seed=0)
-    assert dataset.options().autotune.enabled is False
-    iterator = iter(dataset)
-    next(iterator)
-    start = time.monotonic()
-    del iterator, dataset
-    gc.collect()
-    assert time.monotonic() - start < 2
+def test_autotune_is_off():
+    """Leaving a data set that is tuned takes seconds."""
+    assert numbered(20).batches(6, seed=0).options().autotune.enabled is False
 
 
 def test_an_iterator_outlives_its_data_set():
