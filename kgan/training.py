@@ -114,16 +114,8 @@ def resume(name: str, changes: dict[str, object]) -> tracking.Run:
 def resolve(settings: Settings, recipe: dict[str, object], data: Data) -> Configuration:
     """Fills in what was not given: nothing is "auto" afterwards, nor None where there is something to fill in."""
     variant = variants.load(settings.variant)
-    if variant.data == "labelled" and len(data.class_names or ()) < 2:
-        found = "no labels" if data.class_names is None else "one class"
-        expected = "two class folders or more, or a set that has labels"
-        raise InputError(f"--data {data.name}: has {found}, which {settings.variant} needs; expected {expected}")
     if variant.data == "labelled":
-        missing = sorted(set(range(len(data.class_names))) - set(map(int, data.labels)))
-        if missing:
-            names = ", ".join(str(data.class_names[label]) for label in missing)
-            expected = "images of every class to train on"
-            raise InputError(f"--data {data.name}: has no image of {names}; {settings.variant} expects {expected}")
+        _check_classes(settings.variant, data)
     small = variant.small if data.small else {}
     defaults = {"batch_size": variant.batch_size, **small}
     batch_size = defaults["batch_size"] if settings.batch_size is None else settings.batch_size
@@ -153,6 +145,18 @@ def resolve(settings: Settings, recipe: dict[str, object], data: Data) -> Config
     about = {"name": data.name, "split": data.split, "size": data.size, "digest": data.digest}
     about |= {"image_shape": data.image_shape, "class_names": data.class_names}
     return Configuration(settings, recipe, about)
+
+
+def _check_classes(variant: str, data: Data) -> None:
+    """Raises InputError where there are no classes to learn, or one of them has no image."""
+    if len(data.class_names or ()) < 2:
+        found = "no labels" if data.class_names is None else "only one class"
+        expected = "two class folders or more, or a set that has labels"
+        raise InputError(f"--data {data.name}: has {found}; {variant} expects {expected}")
+    missing = np.flatnonzero(np.bincount(data.labels, minlength=len(data.class_names)) == 0)
+    if missing.size:
+        names = ", ".join(str(data.class_names[label]) for label in missing)
+        raise InputError(f"--data {data.name}: has no image of {names}; {variant} expects some of every class")
 
 
 def change(recorded: Configuration, changes: dict[str, object]) -> Configuration:

@@ -133,6 +133,21 @@ def test_what_cannot_be_used_is_told_before_a_run_starts(workplace, settings, re
     assert not list(tracking.ROOT.glob("*/run.json"))
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({}, "--data set.npz: has no labels; cgan expects two class folders or more, or a set that has labels"),
+        ({"y_train": [0] * 18}, "--data set.npz: has only one class; cgan expects two class folders or more"),
+        ({"y_train": [0, 1, 4] * 6}, "--data set.npz: has no image of 2, 3; cgan expects some of every class"),
+    ],
+)
+def test_a_conditional_variant_expects_images_of_every_class(workplace, labels, message):
+    np.savez("set.npz", x_train=np.zeros((18, 8, 8), np.uint8), **labels)
+    with pytest.raises(InputError, match=message):
+        training.train(tiny.settings("cgan", data="set.npz"), tiny.recipe("cgan"))
+    assert not list(tracking.ROOT.glob("*/run.json"))
+
+
 def test_generate_makes_files_that_depend_on_seed_and_number_alone(workplace, capsys):
     run = training.train(*short("dcgan"))
     generate.generate(run.id, num=5, seed=3, output="a", grid=True, interpolate=True)
