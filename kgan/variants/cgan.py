@@ -18,15 +18,18 @@ from kgan.variants.base import Player, Variant
 class CGAN(Conditional, Variant):
     """Conditional generative adversarial nets, https://arxiv.org/abs/1411.1784, equation 2.
 
-    Defaults are the MNIST experiment of section 4.1: batches of 100, dropout of 0.5 in both networks, SGD whose
-    learning rate falls and whose momentum grows. The paper's latents are uniform in the unit hypercube; here it lies
-    around 0, which the biases of the first layer make the same.
+    Defaults are the MNIST experiment of section 4.1: batches of 100, maxout discriminator with dropout of 0.5, SGD
+    whose learning rate falls and whose momentum grows. Two things differ. The paper's latents are uniform in the unit
+    hypercube; here they have mean 0 and variance 1 as in the 2014 GAN, which is another start of the first layer. And
+    the paper has dropout in the generator too (`generator_dropout` of 0.5): the masks then take the place of the
+    latents, and without masks all pictures of a class are the same.
 
     Args:
         image_shape: (height, width, channels) of the images.
         classes: how many there are.
-        latent_dim: size of a latent, uniform on [-0.5, 0.5] in each direction.
+        latent_dim: size of a latent, uniform on [-sqrt(3), sqrt(3)] in each direction (variance 1).
         width: units of the generator's joint layer; the discriminator's has a fifth as many maxout units.
+        generator_dropout: of the generator's layers while it trains.
         learning_rate: of SGD, at the start, for both players.
         decay: a learning rate is divided by this at each update of its player ...
         minimum_learning_rate: ... down to this.
@@ -55,6 +58,7 @@ class CGAN(Conditional, Variant):
         classes: int,
         latent_dim: int = 100,
         width: int = 1200,
+        generator_dropout: float = 0.0,
         learning_rate: float = 0.1,
         decay: float = 1.00004,
         minimum_learning_rate: float = 0.000001,
@@ -68,18 +72,19 @@ class CGAN(Conditional, Variant):
         require_at_least(1, decay=decay)
         require_at_least(0, minimum_learning_rate=minimum_learning_rate)
         require_positive(momentum_steps=momentum_steps)
-        require_share(momentum=momentum, final_momentum=final_momentum)
+        require_share(momentum=momentum, final_momentum=final_momentum, generator_dropout=generator_dropout)
         self.classes = classes
         self.latent_dim = latent_dim
         self.width = width
+        self.generator_dropout = generator_dropout
         self.learning_rate = learning_rate
         self.decay = decay
         self.minimum_learning_rate = minimum_learning_rate
         self.momentum = momentum
         self.final_momentum = final_momentum
         self.momentum_steps = momentum_steps
-        self.prior = Uniform(latent_dim, bound=0.5)
-        self.generator = mlp.conditional_generator(self.image_shape, classes, latent_dim, width)
+        self.prior = Uniform(latent_dim, bound=3**0.5)
+        self.generator = mlp.conditional_generator(self.image_shape, classes, latent_dim, width, generator_dropout)
         units = max(1, width // 5)
         self.discriminator = mlp.conditional_maxout_discriminator(self.image_shape, classes, units)
         self.players = (Player("discriminator", (self.discriminator,)), Player("generator", (self.generator,)))

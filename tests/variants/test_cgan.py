@@ -17,11 +17,15 @@ def test_the_networks_are_those_of_the_paper():
     assert (g["h_latents"].units, g["h_class"].units, g["h_joint"].units, g["y"].units) == (200, 1000, 1200, 784)
     d = {layer.name: layer for layer in model.discriminator.layers}
     assert [(d[n].units, d[n].pieces) for n in ("h_x", "h_y", "h_joint")] == [(240, 5), (50, 5), (240, 4)]
-    drops = [layer for network in (model.generator, model.discriminator) for layer in network.layers]
-    assert [layer.rate for layer in drops if layer.name.startswith("drop")] == [0.5] * 6
+    assert dropouts(model.generator) == [0.0] * 3 and dropouts(model.discriminator) == [0.5] * 3
+    assert dropouts(CGAN(SHAPE, classes=10, generator_dropout=0.5).generator) == [0.5] * 3
     # 100 x 200, 10 x 1000, 1200 x 1200, 1200 x 784; 784 x 1200, 10 x 250, 290 x 960, 240 x 1; each with biases
     assert model.generator.count_params() == 20_200 + 11_000 + 1_441_200 + 941_584
     assert model.discriminator.count_params() == 942_000 + 2_750 + 279_360 + 241
+
+
+def dropouts(network: keras.Model) -> list[float]:
+    return [layer.rate for layer in network.layers if layer.name.startswith("drop")]
 
 
 def test_the_class_matters_to_both():
@@ -71,7 +75,9 @@ def test_the_first_value_of_the_game_is_that_of_chance():
     assert float(logs["generator_loss"]) == pytest.approx(np.log(2), rel=0.01)
 
 
-@pytest.mark.parametrize("arguments", [{"decay": 0.5}, {"minimum_learning_rate": -1.0}, {"momentum": 1.0}])
+@pytest.mark.parametrize(
+    "arguments", [{"decay": 0.5}, {"minimum_learning_rate": -1.0}, {"momentum": 1.0}, {"generator_dropout": 1.0}]
+)
 def test_what_cannot_be_is_named(arguments):
     ((name, value),) = arguments.items()
     with pytest.raises(InputError, match=f"{name}: got {value}"):
