@@ -17,13 +17,13 @@ import sys
 
 from kgan.journal import Journal
 
-OPTIONS = {
-    "gan": [],
-    "dcgan": ["--width", "32"],
-    "lsgan": ["--width", "32"],
-    "wgan": ["--width", "32"],
-    "wgan-gp": ["--network", "dcgan", "--width", "32"],
-    "sngan": ["--network", "cnn", "--width", "32"],
+RECIPES = {
+    "gan": {},
+    "dcgan": {"width": 32},
+    "lsgan": {"width": 32},
+    "wgan": {"width": 32},
+    "wgan-gp": {"network": "dcgan", "width": 32},
+    "sngan": {"network": "cnn", "width": 32},
 }
 SHORT, LONG = 50, 250  # steps
 EVALUATIONS = 5  # in a training
@@ -34,27 +34,29 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--variants", default=",".join(OPTIONS))
+    parser.add_argument("--variants", default=",".join(RECIPES))
     arguments = parser.parse_args()
     for variant in arguments.variants.split(","):
-        common = ["--variant", variant, "--data", arguments.data, *OPTIONS[variant]]
-        per_step = seconds_per_step(variant, common)
+        common = ["--variant", variant, "--data", arguments.data]
+        common += [word for name, value in RECIPES[variant].items() for word in (f"--{name}", str(value))]
+        per_step = seconds_per_step(common)
         every = max(1, round(60 * arguments.minutes / per_step / EVALUATIONS / 10)) * 10
         print(f"{variant}: {per_step:.4f} CPU seconds a step, {EVALUATIONS * every} steps", flush=True)
         for seed in range(arguments.seeds):
             train_and_judge(common, seed, EVALUATIONS * every, every)
 
 
-def seconds_per_step(variant: str, options: list[str]) -> float:
+def seconds_per_step(options: list[str]) -> float:
     """As measured, or as an earlier call has."""
     file = pathlib.Path("seconds_per_step.json")
     known = json.loads(file.read_text()) if file.exists() else {}
-    if variant not in known:
+    named = " ".join(options)
+    if named not in known:
         quiet = ["--experiment", "timing", "--sample-every", "100000", "--log-every", "1000"]
         short, long = (cpu_seconds("kgan.train", *options, *quiet, "--steps", str(n)) for n in (SHORT, LONG))
-        known[variant] = (long - short) / (LONG - SHORT)
+        known[named] = (long - short) / (LONG - SHORT)
         file.write_text(json.dumps(known, indent=2) + "\n")
-    return known[variant]
+    return known[named]
 
 
 def train_and_judge(options: list[str], seed: int, steps: int, every: int) -> None:
@@ -62,7 +64,8 @@ def train_and_judge(options: list[str], seed: int, steps: int, every: int) -> No
     run = find(wanted)
     if run is None:
         judged = ["--evaluate-every", str(every), "--evaluate-metrics", "fid,coverage"]
-        cpu_seconds("kgan.train", *options, *judged, "--steps", str(steps), "--seed", str(seed))
+        took = cpu_seconds("kgan.train", *options, *judged, "--steps", str(steps), "--seed", str(seed))
+        print(f"  seed {seed}: {took / 60:.1f} CPU minutes with the start and {EVALUATIONS} evaluations", flush=True)
     elif Journal(run).status != "FINISHED":
         cpu_seconds("kgan.train", "--resume", str(run))
     run = find(wanted)
@@ -75,8 +78,9 @@ def train_and_judge(options: list[str], seed: int, steps: int, every: int) -> No
 def find(wanted: dict[str, object]) -> pathlib.Path | None:
     """The run of these settings, finished or not."""
     for file in pathlib.Path("mlruns").glob("*/config.json"):
-        settings = json.loads(file.read_text())["settings"]
-        if {name: settings[name] for name in wanted} == wanted:
+        recorded = json.loads(file.read_text())
+        known = {**recorded["recipe"], **recorded["settings"]}
+        if {**known, **wanted, **RECIPES[wanted["variant"]]} == known:
             return file.parent
     return None
 
