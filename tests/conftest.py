@@ -3,7 +3,12 @@
 import os
 import pathlib
 import shutil
+import sys
 
+# Many tests start processes that import TensorFlow, for which Python compiles 3,000 files where it may not keep them.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+os.environ.setdefault("XLA_FLAGS", "--xla_backend_optimization_level=0")  # steps are compiled more often than run
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.pop("MLFLOW_TRACKING_URI", None)

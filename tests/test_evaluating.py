@@ -146,8 +146,8 @@ def test_a_run_stopped_while_it_is_judged_catches_up(monkeypatch):
 
 
 def test_systems_that_translate_choose_by_training_images():
-    settings = tiny.settings("cyclegan", image_size=16, **EVERY)
-    run = training.train(settings, tiny.recipe("cyclegan"))
+    settings = tiny.settings("pix2pix", image_size=16, **EVERY)
+    run = training.train(settings, tiny.recipe("pix2pix"))
     assert {v.protocol.split for v in evaluating.values_of(run.folder, 3)} == {"train"}
 
 

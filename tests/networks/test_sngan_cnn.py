@@ -62,26 +62,16 @@ def test_outputs_are_float32_in_bfloat16():
     assert discriminator.get_layer("keep_1_leaky").output.dtype == "bfloat16"
 
 
-def gradients(jit: bool) -> dict[str, np.ndarray]:
+def test_every_weight_has_a_gradient():
     keras.utils.set_random_seed(0)
     generator, discriminator = sngan_cnn.generator((16, 16, 1), 4, 6), sngan_cnn.discriminator((16, 16, 1), 4)
     weights = discriminator.trainable_variables + generator.trainable_variables
     real = tf.random.stateless_uniform((6, 16, 16, 1), (0, 1), -1.0, 1.0)
     latents = tf.random.stateless_normal((6, 6), (0, 2))
 
-    @tf.function(jit_compile=jit)
-    def step():
-        advance(discriminator)
-        with tf.GradientTape() as tape:
-            fake_logits = discriminator(generator(latents, training=True))
-            loss = losses.discriminator_minimax(discriminator(real), fake_logits, smoothing=0.1)
-        return tape.gradient(loss, weights)
-
-    return dict(zip([v.path for v in weights], map(np.asarray, step()), strict=True))
-
-
-def test_every_weight_has_a_gradient_the_same_under_xla():
-    plain, compiled = gradients(False), gradients(True)
-    for path, gradient in plain.items():
-        norm = np.linalg.norm(gradient)
-        assert norm > 0 and np.linalg.norm(gradient - compiled[path]) <= 1e-3 * norm, path
+    advance(discriminator)
+    with tf.GradientTape() as tape:
+        fake_logits = discriminator(generator(latents, training=True))
+        loss = losses.discriminator_minimax(discriminator(real), fake_logits, smoothing=0.1)
+    for v, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
+        assert np.linalg.norm(gradient) > 0, v.path
