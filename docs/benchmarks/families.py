@@ -2,10 +2,12 @@
 
     python docs/benchmarks/families.py MNIST_FOLDER [--minutes 10] [--seeds 3] [--variants gan,dcgan]
 
-Each variant's CPU seconds (user and system, of the whole process) per step are measured first: the difference between
-trainings of 250 and of 50 steps. Then every seed trains for as many steps as fit into the minutes, and its best and
-last checkpoints are judged. Convolutional networks all have the same width; other settings are each recipe's own. Runs
-lie in mlruns of the current folder; one that is there already is not trained again.
+Each variant's CPU seconds (user and system, of the whole process) per step are measured first, in float32: the
+difference between trainings of 250 and of 50 steps. Then every seed trains for as many steps as fit into the minutes,
+with `--precision mixed_bfloat16` for as many as in float32, and its best and last checkpoints are judged. DCGAN's
+networks all have the same width; SN-GAN has its CNN, which works at full size and is wide as its first layer says, and
+setting C of its table 1; other settings are each recipe's own. Runs lie in mlruns of the current folder; one that is
+there already is not trained again.
 """
 
 import argparse
@@ -23,10 +25,10 @@ RECIPES = {
     "lsgan": {"width": 32},
     "wgan": {"width": 32},
     "wgan-gp": {"network": "dcgan", "width": 32},
-    "sngan": {"network": "cnn", "width": 32},
+    "sngan": {"network": "cnn", "width": 16, "n_critic": 1, "beta_1": 0.5, "beta_2": 0.999},
 }
 SHORT, LONG = 50, 250  # steps
-EVALUATIONS = 5  # in a training
+EVALUATIONS = 3  # in a training
 
 
 def main() -> None:
@@ -35,15 +37,18 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--variants", default=",".join(RECIPES))
+    parser.add_argument("--precision", default="float32")
     arguments = parser.parse_args()
     for variant in arguments.variants.split(","):
         common = ["--variant", variant, "--data", arguments.data]
-        common += [word for name, value in RECIPES[variant].items() for word in (f"--{name}", str(value))]
+        common += [
+            word for name, value in RECIPES[variant].items() for word in (f"--{name.replace('_', '-')}", str(value))
+        ]
         per_step = seconds_per_step(common)
         every = max(1, round(60 * arguments.minutes / per_step / EVALUATIONS / 10)) * 10
         print(f"{variant}: {per_step:.4f} CPU seconds a step, {EVALUATIONS * every} steps", flush=True)
         for seed in range(arguments.seeds):
-            train_and_judge(common, seed, EVALUATIONS * every, every)
+            train_and_judge(common, arguments.precision, seed, EVALUATIONS * every, every)
 
 
 def seconds_per_step(options: list[str]) -> float:
@@ -59,12 +64,13 @@ def seconds_per_step(options: list[str]) -> float:
     return known[named]
 
 
-def train_and_judge(options: list[str], seed: int, steps: int, every: int) -> None:
-    wanted = {"variant": options[1], "data": options[3], "seed": seed, "steps": steps}
+def train_and_judge(options: list[str], precision: str, seed: int, steps: int, every: int) -> None:
+    wanted = {"variant": options[1], "data": options[3], "precision": precision, "seed": seed, "steps": steps}
     run = find(wanted)
     if run is None:
         judged = ["--evaluate-every", str(every), "--evaluate-metrics", "fid,coverage"]
-        took = cpu_seconds("kgan.train", *options, *judged, "--steps", str(steps), "--seed", str(seed))
+        judged += ["--precision", precision, "--steps", str(steps), "--seed", str(seed)]
+        took = cpu_seconds("kgan.train", *options, *judged)
         print(f"  seed {seed}: {took / 60:.1f} CPU minutes with the start and {EVALUATIONS} evaluations", flush=True)
     elif Journal(run).status != "FINISHED":
         cpu_seconds("kgan.train", "--resume", str(run))
