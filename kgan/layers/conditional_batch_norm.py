@@ -3,9 +3,8 @@
 import keras
 import tensorflow as tf
 
+from kgan.layers.batch_norm import MOMENTUM
 from kgan.layers.instance_norm import fused, normalized
-
-_MOMENTUM = 0.9  # as for the batch norms of `kgan.networks.dcgan`: the generator changes too fast for a longer memory
 
 
 @keras.saving.register_keras_serializable("kgan")
@@ -50,8 +49,8 @@ class ConditionalBatchNorm(keras.layers.Layer):
         if not training:
             return normalized(images, self.mean, self.variance, self.epsilon, scale, shift)
         result, mean, variance = fused(images, self.epsilon)
-        self.mean.assign(self.mean * _MOMENTUM + mean * (1 - _MOMENTUM))
-        self.variance.assign(self.variance * _MOMENTUM + variance * (1 - _MOMENTUM))
+        self.mean.assign(self.mean * MOMENTUM + mean * (1 - MOMENTUM))
+        self.variance.assign(self.variance * MOMENTUM + variance * (1 - MOMENTUM))
         return tf.cast(tf.cast(result, tf.float32) * scale + shift, images.dtype)
 
     def compute_output_shape(self, input_shape):

@@ -7,6 +7,7 @@ less.
 import keras
 from keras import layers
 
+from kgan.layers.batch_norm import BatchNorm
 from kgan.layers.dropout import Dropout
 from kgan.networks.dcgan import sides
 
@@ -37,8 +38,7 @@ def generator(image_shape: tuple[int, int, int], classes: int, latent_dim: int, 
     x = layers.Reshape((lengths[-1], lengths[-1], width), name="map")(x)
     for i, side in enumerate(lengths[-2:0:-1], start=1):
         x = _grow(x, max(1, width // 2**i), side)
-        # Momentum as in `kgan.networks.dcgan`: the generator changes too fast for a longer memory.
-        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm_{side}")(x)
+        x = BatchNorm(name=f"norm_{side}")(x)
         x = layers.ReLU(name=f"relu_{side}")(x)
     x = _grow(x, image_shape[-1], lengths[0], use_bias=True)
     images = layers.Activation("tanh", dtype="float32", name="images")(x)
@@ -85,7 +85,7 @@ def _convolve(x, channels: int, stride: int, i: int):
         channels, 3, stride, "same", use_bias=i == 0, kernel_initializer=_normal(), name=f"convolution_{i}"
     )(x)
     if i:
-        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"norm_{i}")(x)
+        x = BatchNorm(name=f"norm_{i}")(x)
     return Dropout(_DROPOUT, name=f"drop_{i}")(layers.LeakyReLU(_SLOPE, name=f"leaky_{i}")(x))
 
 

@@ -7,6 +7,8 @@ side is halved (rounding up) until it is 7 or less; each halving is a convolutio
 import keras
 from keras import layers
 
+from kgan.layers.batch_norm import BatchNorm
+
 _SMALLEST = 7  # 28 px images start from 7 x 7, 64 px ones from the paper's 4 x 4
 _KERNEL = 5
 _SLOPE = 0.2  # of LeakyReLU, section 4
@@ -96,6 +98,4 @@ def _normal() -> keras.initializers.Initializer:
 
 
 def _batch_norm(name: str) -> layers.Layer:
-    # Moving statistics of the last ten batches or so: the generator changes too fast for Keras' default of a hundred.
-    scale = keras.initializers.RandomNormal(1.0, _WEIGHTS)
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=scale, name=name)
+    return BatchNorm(scale_initializer=keras.initializers.RandomNormal(1.0, _WEIGHTS), name=name)

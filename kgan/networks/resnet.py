@@ -15,6 +15,7 @@ import keras
 from keras import layers
 
 from kgan.errors import InputError
+from kgan.layers.batch_norm import BatchNorm
 from kgan.layers.conditional_batch_norm import ConditionalBatchNorm
 from kgan.layers.repeat import Repeat
 from kgan.layers.spectral_normalization import SpectralNormalization
@@ -194,8 +195,7 @@ def _batch_norm_relu(x, labels, classes: int, name: str):
     if classes:
         x = ConditionalBatchNorm(classes, name=f"{name}_norm")([x, labels])
     else:
-        # Momentum as in `kgan.networks.dcgan`: the generator changes too fast for a longer memory.
-        x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
+        x = BatchNorm(name=f"{name}_norm")(x)
     return _relu(x, name)
 
 

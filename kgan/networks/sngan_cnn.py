@@ -9,6 +9,7 @@ The paper does not say how weights start. Here it is N(0, 0.02), as in DCGAN, wh
 import keras
 from keras import layers
 
+from kgan.layers.batch_norm import BatchNorm
 from kgan.layers.spectral_normalization import SpectralNormalization
 
 _HALVINGS = 3
@@ -73,8 +74,7 @@ def _grow(x, channels: int, side: tuple[int, int], name: str):
     if side != x.shape[1:3]:
         cuts = tuple((0, doubled - wanted) for doubled, wanted in zip(x.shape[1:3], side, strict=True))
         x = layers.Cropping2D(cuts, name=f"{name}_crop")(x)
-    # Momentum as in `kgan.networks.dcgan`: the generator changes too fast for a longer memory.
-    x = layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
+    x = BatchNorm(name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
 
 

@@ -65,12 +65,12 @@ def generator(
         x = layers.LeakyReLU(_SLOPE, name=f"down_{i}_leaky")(x) if i else x
         has_norm = 0 < i < levels - 1
         x = _sample(layers.Conv2D, x, min(2**i, _WIDEST) * width, not has_norm, f"down_{i}")
-        x = BatchNorm(norm_at_test, name=f"down_{i}_norm")(x) if has_norm else x
+        x = _norm(norm_at_test, f"down_{i}_norm")(x) if has_norm else x
         skips.append(x)
     for i in reversed(range(levels - 1)):
         x = layers.ReLU(name=f"up_{i}_relu")(x)
         x = _sample(layers.Conv2DTranspose, x, min(2**i, _WIDEST) * width, False, f"up_{i}")
-        x = BatchNorm(norm_at_test, name=f"up_{i}_norm")(x)
+        x = _norm(norm_at_test, f"up_{i}_norm")(x)
         if i >= levels - 1 - _DROPPING:
             x = Dropout(_RATE, at_test=True, name=f"up_{i}_dropout")(x)
         x = layers.Concatenate(name=f"up_{i}_skip")([x, skips[i]])
@@ -82,3 +82,7 @@ def _sample(layer: type, x, channels: int, use_bias: bool, name: str):
     """A 4x4 convolution that halves or doubles the sides; a norm that follows would take a bias away."""
     weights = keras.initializers.RandomNormal(0.0, _WEIGHTS)
     return layer(channels, 4, 2, "same", use_bias=use_bias, kernel_initializer=weights, name=name)(x)
+
+
+def _norm(at_test: str, name: str) -> BatchNorm:
+    return BatchNorm(at_test, keras.initializers.RandomNormal(1.0, _WEIGHTS), name=name)

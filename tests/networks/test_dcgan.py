@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 
+from kgan.layers.batch_norm import BatchNorm
 from kgan.networks import dcgan
 
 SIZES = range(8, 257, 4)
@@ -39,7 +40,7 @@ def test_the_guidelines_of_section_3():
     shapes = [layer.output.shape[1:] for layer in generator.layers if "relu" in layer.name]
     assert shapes == [(4, 4, 1024), (8, 8, 512), (16, 16, 256), (32, 32, 128)]
     # batch norm on all layers but the output of G and the input of D
-    assert sum(kind is keras.layers.BatchNormalization for kind in kinds) == 4 + 3
+    assert sum(kind is BatchNorm for kind in kinds) == 4 + 3
     assert generator.layers[-1].activation is keras.activations.tanh
     slopes = {layer.negative_slope for layer in discriminator.layers if isinstance(layer, keras.layers.LeakyReLU)}
     assert slopes == {0.2}

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from kgan import losses, penalties
 from kgan.errors import InputError
+from kgan.layers.batch_norm import BatchNorm
 from kgan.layers.conditional_batch_norm import ConditionalBatchNorm
 from kgan.layers.spectral_normalization import SpectralNormalization, advance
 from kgan.networks import resnet
@@ -32,7 +33,7 @@ def shrinking(before: int, after: int, shortcut: bool = True) -> int:
     return kernels + shortcut * convolution(1, before, after, True)
 
 
-BATCH_NORMS = (keras.layers.BatchNormalization, ConditionalBatchNorm)
+BATCH_NORMS = (BatchNorm, ConditionalBatchNorm)
 
 
 def vectors(model: keras.Model) -> int:
