@@ -15,13 +15,12 @@ def command(variant: str | None) -> click.Command:
     """The command with the options of a variant's recipe; without them, and light, where none is named."""
     parameters = options.from_signature(Settings)
     listed = "\n".join(f"  {name:<14} {variants.summary(name)}" for name in variants.names())
-    kind = "images" if variant is None else variants.load(variant).data
+    kind = "images" if variant is None else variants.outline(variant).data
     sources = pipelines.PAIR_SOURCES[kind] if kind in variants.TWO_DOMAINS else pipelines.SOURCES
     sets = "\n".join(f"  {name:<14} {text}" for name, text in sources.items())
     epilog = f"\b\nvariants (--variant NAME --help lists the options of its recipe):\n{listed}\n\n\b\ndata:\n{sets}"
     if variant is not None:
-        skip = (*variants.NOT_IN_RECIPE, variants.TOTAL_STEPS)
-        parameters += options.from_signature(variants.load(variant), skip=skip)
+        parameters += options.from_signature(variants.outline(variant), skip=(variants.TOTAL_STEPS,))
     parameters.append(click.Option(["--config"], metavar="FILE", help="a YAML file of `option: value` lines"))
     text = "go on with a run after its last checkpoint: its id, its folder, or latest (the newest unfinished one)"
     parameters.append(click.Option(["--resume"], metavar="RUN", help=text))
@@ -31,6 +30,7 @@ def command(variant: str | None) -> click.Command:
 
 @click.pass_context
 def _train(context: click.Context, **_: object) -> None:
+    options.load_tensorflow()
     from kgan import configuration, training
 
     given = options.given(context)
@@ -65,7 +65,6 @@ def main(argv: list[str]) -> None:
         variant = Settings.variant
     if variant is not None:
         variants.check_name(variant)
-        options.load_tensorflow()
     options.invoke(command(variant), argv, config)
 
 

@@ -4,6 +4,8 @@ import ast
 import importlib
 import inspect
 import pathlib
+import sys
+import typing
 
 from kgan.errors import InputError, near_misses
 
@@ -22,8 +24,7 @@ def names() -> list[str]:
 
 def summary(name: str) -> str:
     """The first line of a variant's docstring, read without importing it."""
-    source = (_FOLDER / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8")
-    return (ast.get_docstring(ast.parse(source)) or "").splitlines()[0]
+    return (ast.get_docstring(_source(name)) or "").splitlines()[0]
 
 
 def check_name(name: str) -> None:
@@ -31,6 +32,43 @@ def check_name(name: str) -> None:
     if name not in names():
         known = f"one of {', '.join(names())}"
         raise InputError(f"--variant: got {name!r}, expected {known}.{near_misses(name, names())}")
+
+
+def outline(name: str) -> type:
+    """What a command line must know of a variant, read without importing it, which takes seconds.
+
+    Returns:
+        A class with the variant's docstring, its `data` and a constructor, which does nothing, with its recipe's
+        arguments.
+
+    Raises:
+        InputError: no variant has this name.
+    """
+    check_name(name)
+    (variant,) = (node for node in _source(name).body if isinstance(node, ast.ClassDef))
+    (constructor,) = (node for node in variant.body if getattr(node, "name", None) == "__init__")
+    _keep_recipe(constructor)
+    data = [node for node in variant.body if isinstance(node, ast.AnnAssign) and node.target.id == "data"]
+    described = ast.Expr(ast.Constant(ast.get_docstring(variant)))
+    body = [described, *(data or ast.parse('data = "images"').body), constructor]
+    bare = ast.ClassDef(variant.name, [], [], body, [], **({"type_params": []} if sys.version_info >= (3, 12) else {}))
+    scope = {"Literal": typing.Literal, "ClassVar": typing.ClassVar}
+    exec(compile(ast.fix_missing_locations(ast.Module([bare], [])), __file__, "exec"), scope)
+    return scope[variant.name]
+
+
+def _keep_recipe(constructor: ast.FunctionDef) -> None:
+    """Takes everything but the recipe's arguments, which all have defaults, from a constructor."""
+    given = constructor.args
+    recipe = list(zip(given.args[-len(given.defaults) :], given.defaults, strict=True))
+    recipe = [(argument, default) for argument, default in recipe if argument.arg not in NOT_IN_RECIPE]
+    given.args = [given.args[0], *(argument for argument, _ in recipe)]
+    given.defaults = [default for _, default in recipe]
+    constructor.body = [ast.Pass()]
+
+
+def _source(name: str) -> ast.Module:
+    return ast.parse((_FOLDER / f"{name.replace('-', '_')}.py").read_text(encoding="utf-8"))
 
 
 def load(name: str) -> type:

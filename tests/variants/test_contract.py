@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kgan import variants
+from kgan import options, variants
 from kgan.errors import InputError
 from kgan.latent import Latent
 from kgan.priors import Uniform
@@ -187,6 +187,13 @@ def test_recipe_has_what_the_command_needs(name):
     assert {"width", "steps"} <= set(variant.small)
     assert "width" in variants.recipe(variant)
     assert variants.summary(name)
+
+
+def test_its_outline_has_the_options_of_its_recipe(name):
+    variant, outline = variants.load(name), variants.outline(name)
+    assert outline.data == variant.data
+    read, imported = (options.from_signature(c, skip=variants.NOT_IN_RECIPE) for c in (outline, variant))
+    assert [option.to_info_dict() for option in read] == [option.to_info_dict() for option in imported]
 
 
 def test_fit_compiles_by_itself_and_counts_steps(name):
