@@ -51,10 +51,7 @@ def export(model: Variant, place: pathlib.Path, about: card.Card, xla: bool = Fa
     if xla:
         signatures |= {f"{name}_xla": _compiled(f) for name, f in signatures.items() if not _gives_strings(f)}
     with _hidden(place) as folder:
-        holder = tf.Module()
-        # The variables themselves: held in a Keras model they get names that no C++ loader finds.
-        holder.parts = _captured(signatures)
-        tf.saved_model.save(holder, str(folder), signatures=signatures)
+        write(signatures, folder)
         cases = _cases(model, signatures)
         (folder / "assets.extra").mkdir()
         _write_warm_up(folder / "assets.extra" / _WARM_UP, place.name, model)
@@ -62,6 +59,14 @@ def export(model: Variant, place: pathlib.Path, about: card.Card, xla: bool = Fa
         seconds = verification.verify(folder, cases)
         _write_server_files(place)
         return Exported(_rename(folder, place), len(cases), seconds)
+
+
+def write(signatures: dict[str, Callable], folder: pathlib.Path) -> None:
+    """Writes signatures and what they capture as a SavedModel, unverified."""
+    holder = tf.Module()
+    # The variables themselves: held in a Keras model they get names that no C++ loader finds.
+    holder.parts = _captured(signatures)
+    tf.saved_model.save(holder, str(folder), signatures=signatures)
 
 
 def _check_name(name: str) -> None:

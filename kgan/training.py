@@ -49,8 +49,8 @@ def train(settings: Settings, recipe: dict[str, object]) -> tracking.Run:
     splits = _load(settings)
     data = splits.train
     config = resolve(settings, recipe, data)
-    model = _compiled(config)
-    _batches(config, model, data, 0)  # says what is wrong before there is a run
+    model = compiled(config)
+    batches(config, model, data, 0)  # says what is wrong before there is a run
     judge = _judge(config, splits)
     _repair_others(config.settings.tracking_uri)
     uri, experiment = config.settings.tracking_uri, config.settings.experiment
@@ -89,7 +89,7 @@ def resume(name: str, changes: dict[str, object]) -> tracking.Run:
         if data.digest != recorded.data["digest"]:
             expected = f"expected the images the run was trained on ({recorded.data['digest']})"
             raise InputError(f"--data {data.name}: got {data.digest}, {expected}")
-        model = _compiled(config)
+        model = compiled(config)
         known = checkpoints.steps(folder / tracking.CHECKPOINTS)
         notes = _restore(model, folder, config) if known else ["it has no checkpoint yet"]
         step = int(model.step.numpy())
@@ -222,14 +222,20 @@ def _spread(images: np.ndarray, count: int) -> np.ndarray:
     return images[np.linspace(0, len(images) - 1, min(count, len(images))).astype(int)]
 
 
-def _compiled(config: Configuration) -> Variant:
+def compiled(config: Configuration) -> Variant:
+    """The model of a configuration with its initial weights and optimizers."""
     keras.utils.set_random_seed(config.settings.seed)
     model = state.build(config)
     model.compile(jit_compile=config.settings.jit == "on")
     return model
 
 
-def _batches(config: Configuration, model: Variant, data: Data, first_step: int) -> tf.data.Dataset:
+def batches(config: Configuration, model: Variant, data: Data, first_step: int) -> tf.data.Dataset:
+    """What a model trains on from a step on, a batch for each.
+
+    Raises:
+        InputError: there are fewer images than a step takes.
+    """
     batch_size, rounds = config.settings.batch_size, model.rounds_per_step
     if rounds > 1 and batch_size * rounds > data.size:
         found = (
@@ -319,9 +325,9 @@ def _fit(
     with contextlib.closing(progress):
         while (step := int(model.step.numpy())) < settings.steps:
             interrupts.heed()
-            batches = _batches(config, model, splits.train, step)
+            feed = batches(config, model, splits.train, step)
             try:
-                model.fit(batches, steps_per_epoch=settings.steps - step, callbacks=callbacks, verbose=0)
+                model.fit(feed, steps_per_epoch=settings.steps - step, callbacks=callbacks, verbose=0)
             except NonFiniteError as error:
                 _roll_back(run, config, model, error)
     for name in ("last",) if judge is None else ("last", "best"):
