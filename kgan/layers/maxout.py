@@ -1,5 +1,7 @@
 """The maxout unit."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -30,8 +32,9 @@ class Maxout(keras.layers.Layer):
         self.bias = self.add_weight(shape=(width,), initializer="zeros", name="bias")
 
     def call(self, inputs):
-        pieces = ops.matmul(inputs, self.kernel) + self.bias
-        return ops.max(ops.reshape(pieces, (-1, self.units, self.pieces)), axis=-1)
+        pieces = ops.split(ops.matmul(inputs, self.kernel) + self.bias, self.pieces, axis=-1)
+        # Of two at a time: the gradient of a largest one along an axis takes as long as a tenth of the product.
+        return functools.reduce(ops.maximum, pieces)
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self.units)
