@@ -100,6 +100,10 @@ class Variant(keras.Model):
         if set(optimizers) != names:
             raise InputError(f"optimizers: got {sorted(optimizers)}, expected one for each of {sorted(names)}")
         super().compile(optimizer=None, **kwargs)
+        # The dependency optimizer of TensorFlow 2.21 loses the order of an update after the reads of its variable
+        # where the gradient does not depend on what was read, as for the last kernel under a Wasserstein loss: a step
+        # would then race with itself. The steps are no slower without it.
+        tf.config.optimizer.set_experimental_options({"dependency_optimization": False})
         self.optimizers = optimizers
         for player in self.players:
             optimizers[player.name].build(player.variables)

@@ -13,6 +13,7 @@ from kgan.latent import Latent
 from kgan.priors import Uniform
 from kgan.variants.base import Variant
 from tests import tiny
+from tests.graphs import unordered_updates
 
 SHAPE = (16, 16, 3)
 ROWS = 6
@@ -139,6 +140,12 @@ def test_the_same_step_with_and_without_xla(name):
     assert plain_logs == pytest.approx(xla_logs, rel=1e-4, abs=1e-6)
     for path, move in plain.items():
         assert np.linalg.norm(move - xla[path]) <= 1e-3 * np.linalg.norm(move) + 1e-6, path
+
+
+@pytest.mark.parametrize("name", ["wgan", "wgan-gp"])  # TensorFlow's optimizer loses the order of these
+def test_a_traced_step_does_not_race_with_itself(name):
+    model = make(name)
+    assert unordered_updates(tf.function(model.train_step), tuple(map(tf.constant, rows(model)))) == []
 
 
 def test_training_is_a_function_of_the_seed(name):
