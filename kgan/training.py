@@ -5,6 +5,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Callable
+from concurrent import futures
 
 import keras
 import numpy as np
@@ -50,16 +51,28 @@ def train(settings: Settings, recipe: dict[str, object]) -> tracking.Run:
     data = splits.train
     config = resolve(settings, recipe, data)
     model = compiled(config)
-    batches(config, model, data, 0)  # says what is wrong before there is a run
+    feed = batches(config, model, data, 0)  # says what is wrong before there is a run
     judge = _judge(config, splits)
     _repair_others(config.settings.tracking_uri)
-    uri, experiment = config.settings.tracking_uri, config.settings.experiment
     title = f"{settings.variant} {data.name}"
-    with Interrupts() as interrupts, tracking.start_run(uri, experiment, title, print) as run:
+    with Interrupts() as interrupts, _started(config, title, model, feed) as run:
         config.write(run.folder)
         _describe(run, config, data)
         _fit(run, config, model, splits, interrupts, judge)
     return run
+
+
+def _started(config: Configuration, title: str, model: Variant, feed: tf.data.Dataset) -> tracking.Run:
+    """Opens the run, for which MLflow takes its time, while the training step is traced."""
+    with futures.ThreadPoolExecutor(1) as pool:
+        uri, experiment = config.settings.tracking_uri, config.settings.experiment
+        opening = pool.submit(tracking.start_run, uri, experiment, title, print)
+        try:
+            model.train_step.get_concrete_function(feed.element_spec)
+        except BaseException:
+            with opening.result():  # which says that it failed
+                raise
+        return opening.result()
 
 
 def resume(name: str, changes: dict[str, object]) -> tracking.Run:
@@ -227,6 +240,7 @@ def compiled(config: Configuration) -> Variant:
     keras.utils.set_random_seed(config.settings.seed)
     model = state.build(config)
     model.compile(jit_compile=config.settings.jit == "on")
+    model.train_step = tf.function(model.train_step)  # Keras' own function of it cannot be traced before it runs
     return model
 
 

@@ -60,6 +60,13 @@ def crashed(monkeypatch, step: int, settings: Settings, recipe: dict) -> pathlib
     return about.parent
 
 
+def counted(monkeypatch, owner: type, method: str) -> list:
+    """Grows by one with each call of a method."""
+    calls, real = [], getattr(owner, method)
+    monkeypatch.setattr(owner, method, lambda *arguments: calls.append(method) or real(*arguments))
+    return calls
+
+
 def digest(folder: pathlib.Path) -> str:
     return checkpoints.read_header(state.find(folder, "last")).digest
 
@@ -113,10 +120,12 @@ def test_a_run_goes_on_bit_for_bit(workplace, monkeypatch, settings, recipe):
 
 @pytest.mark.parametrize("variant", variants.names())
 def test_every_variant_goes_on_bit_for_bit_and_leaves_verified(workplace, monkeypatch, variant):
+    traces = counted(monkeypatch, variants.load(variant), "train_step")
     settings, recipe = tiny.settings(variant, steps=4, checkpoint_every=2, log_every=2), tiny.recipe(variant)
     straight = training.train(settings, recipe)
     folder = crashed(monkeypatch, 3, settings, recipe)
     resumed = training.resume(folder.name, {})
+    assert len(traces) == 3  # one for each of the trainings
     assert digest(resumed.folder) == digest(straight.folder)
     assert measures(resumed.id) == measures(straight.id)
     assert {*variants.load(variant).measures} <= {name for name, _, _ in measures(resumed.id)}

@@ -13,6 +13,7 @@ from PIL import Image
 from kgan import checkpoints, configuration, generate, state, tracking, training, variants
 from kgan.errors import InputError
 from kgan.settings import Settings
+from kgan.variants.gan import GAN
 from tests import tiny
 
 DATA = {
@@ -108,6 +109,17 @@ def test_a_failing_run_is_marked(workplace, monkeypatch):
     assert "disk of cheese" in (folder / "traceback.txt").read_text()
     with pytest.raises(InputError, match="has no checkpoint"):
         state.load_model(folder)
+
+
+def test_a_step_that_cannot_be_traced_fails_the_run_that_was_opened_meanwhile(workplace, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("cheese in the graph")
+
+    monkeypatch.setattr(GAN, "train_step", broken)
+    with pytest.raises(RuntimeError):
+        training.train(*short("gan"))
+    (folder,) = (path.parent for path in tracking.ROOT.glob("*/run.json"))
+    assert client().get_run(folder.name).info.status == "FAILED"
 
 
 @pytest.mark.parametrize(
