@@ -148,12 +148,12 @@ def test_a_traced_step_does_not_race_with_itself(name):
     assert unordered_updates(tf.function(model.train_step), tuple(map(tf.constant, rows(model)))) == []
 
 
-def test_training_is_a_function_of_the_seed(name):
-    first, again, other = make(name), make(name), make(name, seed=1)
-    for model in (first, again, other):
+def test_training_depends_on_the_seed(name):
+    # That it depends on nothing else is what tests/test_resume.py compares.
+    first, other = make(name), make(name, seed=1)
+    for model in (first, other):
         train(model, 3)  # an image pool is full by then
-    one, same, differs = (values(m.trainable_variables) for m in (first, again, other))
-    assert all(np.array_equal(one[path], same[path]) for path in one)
+    one, differs = (values(m.trainable_variables) for m in (first, other))
     assert not all(np.array_equal(one[path], differs[path]) for path in one)
 
 
