@@ -1,32 +1,15 @@
-"""kgan's CycleGAN and pix2pix in PyTorch, as one would write them there: the other side of translation.py.
+"""kgan's CycleGAN and pix2pix in PyTorch, as one would write them there, on the mirrored maps of peers_torch.py."""
 
-Keras' "same" puts the odd row of padding at the end, `padding=1` of a 3x3 convolution of stride 2 puts it at the start
-(and so for what a transposed convolution cuts). So all maps are mirrored here: on mirrored images, with mirrored
-weights, PyTorch's plain layers compute what kgan's do, and no time goes into padding and cropping by hand.
-"""
-
-from __future__ import annotations
-
-import math
 import random
-import typing
 from collections.abc import Callable
 
-import numpy as np
 import torch
+from peers import Job
+from steps_torch import Losses, Player, Step, adam, autocast, cross_entropy, frozen, least_squares, with_norms
 from torch import nn
 from torch.nn import functional as F  # noqa: N812, as everybody calls it
 
-if typing.TYPE_CHECKING:
-    from translation import Job
-
-POOL, LAMBDA_CYCLE, LAMBDA_L1, BETA_2 = 50, 10.0, 100.0, 0.999
-# The faster ones. BatchNorm2d keeps channels_last, which pays in float32 (0.181 against 0.188 s a step) and not in
-# bfloat16 (0.137 against 0.126 s). InstanceNorm2d returns NCHW whatever it is given: two copies for each norm.
-CHANNELS_LAST = {("pix2pix", "float32")}
-
-Losses = dict[str, torch.Tensor]
-Step = Callable[[], Losses]
+POOL, LAMBDA_CYCLE, LAMBDA_IDENTITY, LAMBDA_L1 = 50, 10.0, 0.5, 100.0
 
 
 class ResidualBlock(nn.Module):
@@ -132,35 +115,29 @@ class ImagePool:
 def cyclegan(job: Job, networks: dict[str, nn.Module], a: torch.Tensor, b: torch.Tensor) -> Step:
     a_to_b, b_to_a = networks["a_to_b"], networks["b_to_a"]
     d_a, d_b = networks["discriminator_a"], networks["discriminator_b"]
-    generators, discriminators = nn.ModuleList([a_to_b, b_to_a]), nn.ModuleList([d_a, d_b])
-    g_optimizer, d_optimizer = adam(generators), adam(discriminators)
+    generators, discriminators = (
+        Player(pair, adam(pair)) for pair in (nn.ModuleList([a_to_b, b_to_a]), nn.ModuleList([d_a, d_b]))
+    )
     pool_a, pool_b = ImagePool(), ImagePool()
     if not job.check:  # as they are for nearly all of a training
         pool_a.images, pool_b.images = (list(torch.rand(POOL, *a.shape[1:]) * 2 - 1) for _ in range(2))
 
-    def identity_losses() -> tuple[torch.Tensor, torch.Tensor]:
-        if not job.lambda_identity:
-            return torch.zeros(()), torch.zeros(())
-        return F.l1_loss(b_to_a(a), a), F.l1_loss(a_to_b(b), b)
-
     def step() -> Losses:
-        discriminators.requires_grad_(False)
-        with autocast(job):
+        with autocast(job), frozen(discriminators.network):
             fake_b, fake_a = a_to_b(a), b_to_a(b)
             a_to_b_loss, b_to_a_loss = least_squares(d_b(fake_b), 1.0), least_squares(d_a(fake_a), 1.0)
             cycle_a_loss, cycle_b_loss = F.l1_loss(b_to_a(fake_b), a), F.l1_loss(a_to_b(fake_a), b)
-            identity_a_loss, identity_b_loss = identity_losses()
+            identity_a_loss, identity_b_loss = F.l1_loss(b_to_a(a), a), F.l1_loss(a_to_b(b), b)
             loss = a_to_b_loss + b_to_a_loss + LAMBDA_CYCLE * (cycle_a_loss + cycle_b_loss)
-            loss = loss + LAMBDA_CYCLE * job.lambda_identity * (identity_a_loss + identity_b_loss)
-        update(g_optimizer, loss)
-        discriminators.requires_grad_(True)
+            loss = loss + LAMBDA_CYCLE * LAMBDA_IDENTITY * (identity_a_loss + identity_b_loss)
+        generators.move(loss)
 
         earlier_a, earlier_b = pool_a(fake_a.detach()), pool_b(fake_b.detach())
         with autocast(job):
             d_a_loss = 0.5 * (least_squares(d_a(a), 1.0) + least_squares(d_a(earlier_a), 0.0))
             d_b_loss = 0.5 * (least_squares(d_b(b), 1.0) + least_squares(d_b(earlier_b), 0.0))
             loss = d_a_loss + d_b_loss
-        update(d_optimizer, loss)
+        discriminators.move(loss)
         return {
             "a_to_b_loss": a_to_b_loss,
             "b_to_a_loss": b_to_a_loss,
@@ -172,80 +149,30 @@ def cyclegan(job: Job, networks: dict[str, nn.Module], a: torch.Tensor, b: torch
             "discriminator_b_loss": d_b_loss,
         }
 
-    norms = {"generators_gradient_norm": generators, "discriminators_gradient_norm": discriminators}
-    return with_norms(step, norms) if job.check else step
+    modules = {"generators": generators.network, "discriminators": discriminators.network}
+    return with_norms(step, modules) if job.check else step
 
 
 def pix2pix(job: Job, networks: dict[str, nn.Module], x: torch.Tensor, y: torch.Tensor) -> Step:
-    generator, discriminator = networks["generator"], networks["discriminator"]
-    g_optimizer, d_optimizer = adam(generator), adam(discriminator)
-    if job.check:  # the two sides draw other masks
-        generator.apply(lambda module: isinstance(module, nn.Dropout) and setattr(module, "p", 0.0))
+    generator, discriminator = (Player(networks[n], adam(networks[n])) for n in ("generator", "discriminator"))
 
     def judge(y: torch.Tensor, real: float) -> torch.Tensor:
-        logits = discriminator(torch.cat([x, y], dim=1))
-        return F.binary_cross_entropy_with_logits(logits, torch.full_like(logits, real))
+        return cross_entropy(discriminator.network(torch.cat([x, y], dim=1)), real)
 
     def step() -> Losses:
         with autocast(job):
-            fake = generator(x)
+            fake = generator.network(x)
             d_loss = 0.5 * (judge(y, 1.0) + judge(fake.detach(), 0.0))
-        update(d_optimizer, d_loss)
+        discriminator.move(d_loss)
 
-        discriminator.requires_grad_(False)
-        with autocast(job):
+        with autocast(job), frozen(discriminator.network):
             g_loss = judge(fake, 1.0)
             l1_loss = F.l1_loss(fake, y)
             loss = g_loss + LAMBDA_L1 * l1_loss
-        update(g_optimizer, loss)
-        discriminator.requires_grad_(True)
+        generator.move(loss)
         return {"generator_loss": g_loss, "l1_loss": l1_loss, "discriminator_loss": d_loss}
 
-    norms = {"generator_gradient_norm": generator, "discriminator_gradient_norm": discriminator}
-    return with_norms(step, norms) if job.check else step
-
-
-def adam(module: nn.Module) -> torch.optim.Optimizer:
-    # Keras adds its epsilon of 1e-7 before the bias is corrected: of the first step that is this in PyTorch's terms.
-    epsilon = 1e-7 / math.sqrt(1 - BETA_2)
-    # Fused: one pass over the weights, where the default makes one for each operation.
-    return torch.optim.Adam(module.parameters(), lr=0.0002, betas=(0.5, BETA_2), eps=epsilon, fused=True)
-
-
-def autocast(job: Job) -> torch.autocast:
-    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=job.precision == "bfloat16")
-
-
-def least_squares(logits: torch.Tensor, target: float) -> torch.Tensor:
-    return F.mse_loss(logits, torch.full_like(logits, target))
-
-
-def update(optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimizer.zero_grad()
-    loss.backward()
-    optimizer.step()
-
-
-def with_norms(step: Step, modules: dict[str, nn.Module]) -> Step:
-    """Adds the norms of the gradients that a step leaves behind."""
-
-    def norm(module: nn.Module) -> torch.Tensor:
-        return torch.cat([p.grad.flatten() for p in module.parameters()]).norm()
-
-    return lambda: step() | {name: norm(module) for name, module in modules.items()}
-
-
-def build(job: Job, weights: dict[str, np.ndarray], a: np.ndarray, b: np.ndarray) -> tuple[dict[str, int], Step]:
-    """Parameters of each network, and one training step on images `[n, height, width, channels]`."""
-    networks = make_networks(job)
-    last = (job.variant, job.precision) in CHANNELS_LAST
-    layout = torch.channels_last if last else torch.contiguous_format
-    for name, network in networks.items():
-        fill(network, [value for key, value in weights.items() if key.startswith(f"{name}/")])
-        network.to(memory_format=layout)
-    a, b = (mirrored(images).permute(0, 3, 1, 2).contiguous(memory_format=layout) for images in (a, b))
-    counts = {name: sum(p.numel() for p in network.parameters()) for name, network in networks.items()}
-    return counts, {"cyclegan": cyclegan, "pix2pix": pix2pix}[job.variant](job, networks, a, b)
+    return with_norms(step, networks) if job.check else step
 
 
 def make_networks(job: Job) -> dict[str, nn.Module]:
@@ -257,12 +184,6 @@ def make_networks(job: Job) -> dict[str, nn.Module]:
     return generators | {name: PatchGAN(3, job.width, nn.InstanceNorm2d) for name in names}
 
 
-def fill(network: nn.Module, weights: list[np.ndarray]) -> None:
-    """Gives a network kgan's weights: the variables of both have the same order."""
-    tensors = [mirrored(w[None])[0].permute(3, 2, 0, 1) if w.ndim == 4 else torch.from_numpy(w) for w in weights]
-    network.load_state_dict(dict(zip(network.state_dict(), tensors, strict=True)))
-
-
-def mirrored(images: np.ndarray) -> torch.Tensor:
-    """`[n, height, width, ...]`, mirrored both ways."""
-    return torch.from_numpy(images).flip(1, 2)
+def make_step(job: Job, networks: dict[str, nn.Module], a: torch.Tensor, b: torch.Tensor) -> Step:
+    """A step on images `[n, channels, height, width]` of both domains."""
+    return {"cyclegan": cyclegan, "pix2pix": pix2pix}[job.variant](job, networks, a, b)
