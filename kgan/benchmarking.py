@@ -105,7 +105,7 @@ def measure(config: Configuration, data: Data) -> Figures:
     gpu = bool(tf.config.list_physical_devices("GPU"))
     peak_gpu = tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**20 if gpu else None
     batch = next(iter(batches))
-    gflop = flop(model.train_step, batch) / rows / 1e9
+    gflop = flop(model.train_step.python_function, batch) / rows / 1e9  # inside calls of functions nothing counts
     limit = matrix_product(config.settings.precision, gpu)
     speed = train.images_per_second if gpu else train.images_per_cpu_second
     return Figures(
