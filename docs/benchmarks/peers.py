@@ -1,6 +1,6 @@
 """One training step of each of kgan's systems beside the same networks and algorithm in eager PyTorch, on a CPU.
 
-    python docs/benchmarks/peers.py --torch PYTHON --json docs/benchmarks/peers.json [--variants gan,dcgan] [--jit on]
+    python docs/benchmarks/peers.py --torch PYTHON --json docs/benchmarks/peers.json [--variants gan,dcgan]
 
 PYTHON is the interpreter of an environment that has PyTorch and NumPy, which kgan does not need; without it kgan runs
 alone. First both sides take two steps from the same weights on the same images, with the same latents and with dropout
@@ -10,7 +10,7 @@ they take turns, after a warm-up; figures are medians over the rounds. The image
 count that a step takes of the data, of one domain where there are two. The JSON file keeps its other rows, so that
 variants can be measured one by one.
 
-kgan's step is the one that `fit` compiles, without XLA unless `--jit on` adds a contender, with all that it does for a
+kgan's step is the one that `fit` compiles, by XLA where `--jit auto` takes it on a CPU, with all that it does for a
 training: means of its measures, norms of the gradients, a look for numbers that are not finite. PyTorch's does nothing
 of that; where there are maps it runs in both memory layouts, and the one that takes less CPU time counts. bfloat16 is
 Keras' mixed_bfloat16 and `torch.autocast`, each with what it leaves in float32. It takes two idle cores: PyTorch's
@@ -39,7 +39,7 @@ Figures = dict[str, float]
 Pythons = dict[str, str]  # interpreters of the contenders
 Step = Callable[[], dict]  # one training step; the losses, as tensors
 
-KGAN, XLA, TORCH = "kgan", "kgan, XLA", "PyTorch"  # contenders
+KGAN, TORCH = "kgan", "PyTorch"  # contenders
 LAYOUTS = ("contiguous_format", "channels_last")  # of PyTorch's maps
 DENSE, TRANSLATING, LABELLED = ("gan", "cgan"), ("cyclegan", "pix2pix"), ("cgan", "acgan", "projection")
 PRECISIONS = ("float32", "bfloat16")
@@ -156,7 +156,7 @@ def kgan_contender(job: Job) -> tuple[str, Build]:
             for pool in (model.pool_a, model.pool_b):  # as they are for nearly all of a training
                 pool.images.assign(tf.random.uniform(pool.images.shape, -1.0, 1.0))
                 pool.stored.assign(pool.size)
-        jit = job.contender == XLA
+        jit = model.faster_by_xla_on_cpu and job.precision == "float32"  # as `--jit auto`
         model.compile(jit_compile=jit)
         if job.check:
             start(model.optimizers.values())
@@ -435,7 +435,6 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--batch", type=int)
     made.add_argument("--seconds", type=float, default=5, help="of a turn")
     made.add_argument("--rounds", type=int, default=5)
-    made.add_argument("--jit", choices=("on", "off"), default="off", help="on: kgan compiled by XLA takes part too")
     made.add_argument("--torch", metavar="PYTHON", help="an interpreter that has torch and numpy")
     made.add_argument("--json", metavar="FILE", type=pathlib.Path, help="where to keep the figures of each contender")
     made.add_argument("--job", help=argparse.SUPPRESS)
@@ -450,9 +449,7 @@ def main() -> None:
         sys.exit(f"--variants: got {', '.join(unknown)}, expected some of {','.join(VARIANTS)}")
     if hasattr(os, "sched_setaffinity"):  # contenders inherit it
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:CORES])
-    pythons = {KGAN: sys.executable}
-    pythons |= {XLA: sys.executable} if given.jit == "on" else {}
-    pythons |= {TORCH: given.torch} if given.torch else {}
+    pythons = {KGAN: sys.executable, **({TORCH: given.torch} if given.torch else {})}
     found, versions = [], {}
     with tempfile.TemporaryDirectory() as folder:
         for system in systems(given):
