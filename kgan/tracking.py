@@ -206,7 +206,7 @@ def start_run(tracking_uri: str, experiment: str, name: str, say: Callable[[str]
     folder = ROOT / run_id
     about = {"tracking_uri": absolute(tracking_uri), "tracker_run_id": run_id, "experiment": experiment, "name": name}
     about["started"] = time.time_ns() // 1000  # microseconds
-    lock = filelock.FileLock(folder / _LOCK)
+    lock = filelock.FileLock(folder / _LOCK, thread_local=False)  # another thread may end the run
     try:
         folder.mkdir()
         lock.acquire(timeout=0)
