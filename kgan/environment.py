@@ -33,6 +33,17 @@ def describe() -> dict[str, str]:
     return tags | _git_commit()
 
 
+def has_native_bfloat16() -> bool:
+    """Whether the GPUs, or the processor where there are none, multiply in bfloat16.
+
+    NVIDIA's do from compute capability 8.0 on, x86 processors with AVX512_BF16 or AMX. Others have not been measured.
+    """
+    gpus = [tf.config.experimental.get_device_details(d) for d in tf.config.list_physical_devices("GPU")]
+    if gpus:
+        return all(gpu.get("compute_capability", (0, 0)) >= (8, 0) for gpu in gpus)
+    return bool({"avx512_bf16", "amx_bf16"}.intersection(_cpu_line("flags").split()))
+
+
 def decisive() -> dict[str, str]:
     """The part on which the last bits of a figure depend."""
     known = describe()
@@ -47,12 +58,15 @@ def _threads() -> str:
 
 
 def _cpu_name() -> str:
+    return _cpu_line("model name") or platform.processor() or platform.machine()
+
+
+def _cpu_line(name: str) -> str:
+    """What Linux says of the first processor under a name; nothing elsewhere."""
     with contextlib.suppress(OSError):
         lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-        return next(
-            (line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine()
-        )
-    return platform.processor() or platform.machine()
+        return next((line.split(":")[1].strip() for line in lines if line.startswith(name)), "")
+    return ""
 
 
 def _git_commit() -> dict[str, str]:

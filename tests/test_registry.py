@@ -14,7 +14,7 @@ import pytest
 
 from kgan import export, state, tracking, training
 from kgan.errors import InputError, RunError
-from kgan.settings import Settings
+from tests import tiny
 
 URI = "sqlite:///mlruns/mlflow.db"
 SEEDS = np.array([5, 0, 9], np.int32)
@@ -28,8 +28,7 @@ def run(tmp_path_factory, _empty_database):
         patch.chdir(place)
         (place / "mlruns").mkdir()
         (place / "mlruns" / "mlflow.db").write_bytes(_empty_database.read_bytes())
-        settings = Settings(variant="gan", image_size=8, steps=2, batch_size=8, log_every=1)
-        run = training.train(settings, {"width": 10, "latent_dim": 6})
+        run = training.train(tiny.settings("gan", steps=2), {"width": 10, "latent_dim": 6})
         export.export(run.id, "models/tiny.v1", register="tiny", alias="champion")
         export.export(run.id, "models/tiny.v1", register="tiny")
         yield run

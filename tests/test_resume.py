@@ -30,7 +30,8 @@ def client(uri: str = "mlruns/mlflow.db") -> mlflow.MlflowClient:
 
 def short(variant: str = "gan", steps: int = 9, **settings) -> Settings:
     every = {"sample_every": 4, "log_every": 2, "checkpoint_every": 3}
-    return Settings(**{"variant": variant, "steps": steps, "batch_size": 8, **every, **settings})
+    same = {"precision": "float32", "jit": "off"}
+    return Settings(**{"variant": variant, "steps": steps, "batch_size": 8, **every, **same, **settings})
 
 
 def at(monkeypatch, step: int, action) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kgan import checkpoints, configuration, generate, state, tracking, training, variants
+from kgan import checkpoints, configuration, datasets, environment, generate, state, tracking, training, variants
 from kgan.errors import InputError
 from kgan.settings import Settings
 from kgan.variants.gan import GAN
@@ -26,7 +26,8 @@ EVERY = {"sample_every": 2, "log_every": 2}
 
 
 def short(variant: str, **settings) -> tuple[Settings, dict]:
-    settings = {"steps": 4, "batch_size": 8, "sample_every": 2, "log_every": 2, **settings}
+    every = {"sample_every": 2, "log_every": 2}
+    settings = {"steps": 4, "batch_size": 8, **every, "precision": "float32", "jit": "off", **settings}
     return Settings(variant=variant, **settings), {"width": 20}
 
 
@@ -71,6 +72,22 @@ def test_a_run_tells_everything(workplace, variant, capsys):
     said = capsys.readouterr().out
     assert f"small preset of {name}: image_size 32, width 20, steps 4" in said
     assert "step 4/4" in said and "ETA" in said
+
+
+@pytest.mark.parametrize(
+    ("given", "native", "resolved"),
+    [
+        ({}, True, ("mixed_bfloat16", "off")),
+        ({}, False, ("float32", "off")),
+        ({"precision": "float32"}, True, ("float32", "off")),
+        ({"precision": "mixed_bfloat16", "jit": "on"}, False, ("mixed_bfloat16", "on")),
+    ],
+)
+def test_auto_is_what_is_fast_on_this_processor(monkeypatch, given, native, resolved):
+    monkeypatch.setattr(environment, "has_native_bfloat16", lambda: native)
+    settings = Settings(variant="gan", **given)
+    found = training.resolve(settings, {}, datasets.for_training(settings).train).settings
+    assert (found.precision, found.jit) == resolved
 
 
 def test_windows_are_means_of_their_steps(workplace):

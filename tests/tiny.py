@@ -22,7 +22,8 @@ def recipe(variant: str, **others) -> dict[str, object]:
 
 def settings(variant: str, **others) -> Settings:
     """Settings of a run of few steps on the data that come with the program."""
-    return Settings(**{"variant": variant, "image_size": 8, "steps": 3, "batch_size": 8, "log_every": 1, **others})
+    short = {"image_size": 8, "steps": 3, "batch_size": 8, "log_every": 1, "precision": "float32", "jit": "off"}
+    return Settings(**{"variant": variant, **short, **others})
 
 
 def lively(model):

@@ -10,7 +10,7 @@ they take turns, after a warm-up; figures are medians over the rounds. The image
 count that a step takes of the data, of one domain where there are two. The JSON file keeps its other rows, so that
 variants can be measured one by one.
 
-kgan's step is the one that `fit` compiles, by XLA where `--jit auto` takes it on a CPU, with all that it does for a
+kgan's step is the one that `fit` compiles, without XLA as on a CPU by default, with all that it does for a
 training: means of its measures, norms of the gradients, a look for numbers that are not finite. PyTorch's does nothing
 of that; where there are maps it runs in both memory layouts, and the one that takes less CPU time counts. bfloat16 is
 Keras' mixed_bfloat16 and `torch.autocast`, each with what it leaves in float32. It takes two idle cores: PyTorch's
@@ -156,11 +156,10 @@ def kgan_contender(job: Job) -> tuple[str, Build]:
             for pool in (model.pool_a, model.pool_b):  # as they are for nearly all of a training
                 pool.images.assign(tf.random.uniform(pool.images.shape, -1.0, 1.0))
                 pool.stored.assign(pool.size)
-        jit = model.faster_by_xla_on_cpu and job.precision == "float32"  # as `--jit auto`
-        model.compile(jit_compile=jit)
+        model.compile(jit_compile=False)
         if job.check:
             start(model.optimizers.values())
-        train, data = tf.function(model.train_step, jit_compile=jit), tuple(map(tf.constant, make_data(job)))
+        train, data = tf.function(model.train_step), tuple(map(tf.constant, make_data(job)))
 
         def step() -> dict:
             model.reset_metrics()

@@ -26,7 +26,7 @@ def make(name: str, optimizer=None, **arguments) -> Variant:
     Its steps are not traced, which takes longer than a few of them do.
     """
     keras.utils.set_random_seed(1)
-    model = build(name, SHAPE, **tiny.recipe(name, width=20), **arguments)
+    model = build(name, SHAPE, **tiny.recipe(name), **arguments)
     own = {player.name: optimizer() for player in model.players} if optimizer else None
     model.compile(own, jit_compile=False, run_eagerly=True)
     return model
