@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from kgan import options, train
+from kgan import bench, options, train
 from kgan.evaluate import command as evaluate
 from kgan.export import command as export
 from kgan.generate import command as generate
@@ -46,7 +46,8 @@ def test_commands_are_understood(words, tmp_path, monkeypatch):
     fixed = {"kgan.generate": generate, "kgan.translate": translate, "kgan.sync": sync, "kgan.export": export}
     fixed["kgan.evaluate"] = evaluate
     variant = dict(zip(arguments[::2], arguments[1::2], strict=False)).get("--variant", "dcgan")
-    command = fixed[name] if name in fixed else train.command(variant)
+    named = {"kgan.train": train.command, "kgan.bench": bench.command}
+    command = fixed[name] if name in fixed else named[name](variant)
     file = options.read_config("experiment.yaml") if "--config" in arguments else {}
     assert set(file) <= {parameter.name for parameter in command.params}
     with command.make_context(name, list(arguments), default_map=file) as context:
