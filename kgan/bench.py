@@ -14,6 +14,7 @@ import click
 import yaml
 
 from kgan import options, variants
+from kgan.errors import InputError
 from kgan.settings import Settings
 
 if typing.TYPE_CHECKING:
@@ -32,7 +33,7 @@ _NUMBERS = {
     "seconds_to_first_step": "seconds to the first step",
     "waiting": "share of time waiting for data",
     "gflop_per_image": "GFLOP an image of a training step",
-    "matrix_product_gflops": "GFLOP/s of a matrix product (per CPU second)",
+    "matrix_product_gflops": "GFLOP/s of a matrix product (of CPU time, of a GPU)",
     "share_of_matrix_product": "share of it that a training step reaches",
     "peak_memory_mib": "peak memory, MiB",
     "peak_gpu_memory_mib": "peak GPU memory, MiB",
@@ -125,10 +126,12 @@ def _read(path: pathlib.Path) -> str:
 def _bench(context: click.Context, **_: object) -> None:
     options.load_tensorflow()
     given = options.given(context)
-    if given.pop("all", False):
-        print(bench_all())
-    else:
+    if not given.pop("all", False):
         bench(**given)
+    elif given:
+        raise InputError(f"--all: takes no other option, got --{next(iter(given)).replace('_', '-')}")
+    else:
+        print(bench_all())
 
 
 def main(argv: list[str]) -> None:

@@ -36,11 +36,14 @@ def describe() -> dict[str, str]:
 def has_native_bfloat16() -> bool:
     """Whether the GPUs, or the processor where there are none, multiply in bfloat16.
 
-    NVIDIA's do from compute capability 8.0 on, x86 processors with AVX512_BF16 or AMX. Others have not been measured.
+    NVIDIA's do from compute capability 8.0 on, x86 processors with AVX512_BF16 or AMX, by TensorFlow's oneDNN kernels.
+    Others have not been measured.
     """
     gpus = [tf.config.experimental.get_device_details(d) for d in tf.config.list_physical_devices("GPU")]
     if gpus:
         return all(gpu.get("compute_capability", (0, 0)) >= (8, 0) for gpu in gpus)
+    if os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "0":
+        return False
     return bool({"avx512_bf16", "amx_bf16"}.intersection(_cpu_line("flags").split()))
 
 

@@ -42,7 +42,8 @@ class Settings:
         evaluate_features: where features come from: as --features of kgan.evaluate.
         on_nonfinite: where a loss or weight is NaN or infinite, stop, or once roll back to the last checkpoint and
             draw other noise from there.
-        precision: number format of the networks; auto is float32.
+        precision: number format of the networks; auto is mixed_bfloat16 where the processor or every GPU
+            multiplies in it, else float32.
         jit: compile the step with XLA; auto is on with a GPU and off without.
         tracking_uri: of MLflow; MLFLOW_TRACKING_URI or sqlite:///mlruns/mlflow.db where none is given.
         experiment: MLflow experiment.

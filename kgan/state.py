@@ -16,7 +16,7 @@ from kgan import checkpoints, configuration, environment, variants
 from kgan.configuration import Configuration
 from kgan.errors import InputError
 from kgan.tracking import BEST, CHECKPOINTS, CONFIG
-from kgan.variants.base import Variant
+from kgan.variants.base import Variant, dtype_policy
 
 
 def build(config: Configuration) -> Variant:
@@ -35,19 +35,15 @@ def build(config: Configuration) -> Variant:
 
 
 def _construct(config: Configuration) -> Variant:
-    """Makes the model; Keras' policy for other models stays what it was."""
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(config.settings.precision)
     try:
         variant = variants.load(config.settings.variant)
         known = {"classes": len(config.data["class_names"])} if variant.data == "labelled" else {}
-        return variant(tuple(config.data["image_shape"]), seed=config.settings.seed, **known, **config.recipe)
+        with dtype_policy(config.settings.precision):
+            return variant(tuple(config.data["image_shape"]), seed=config.settings.seed, **known, **config.recipe)
     except InputError:
         raise
     except (ValueError, TypeError, OverflowError) as error:
         raise InputError(f"no model can be built of the {CONFIG} of the run ({error})") from error
-    finally:
-        keras.config.set_dtype_policy(policy)
 
 
 def save(

@@ -63,6 +63,11 @@ def test_what_is_no_variant_is_told():
         bench.main(["--variant", "dcgann"])
 
 
+def test_all_takes_no_other_option():
+    with pytest.raises(InputError, match="--all: takes no other option, got --precision"):
+        bench.main(["--all", "--precision", "float32"])
+
+
 def test_all_is_every_variant_in_two_precisions_on_one_page(tmp_path, monkeypatch, capsys):
     asked, real = [], subprocess.run
 

@@ -29,7 +29,10 @@ def test_chosen_threads_count(monkeypatch):
 def test_a_processor_says_whether_it_multiplies_in_bfloat16(monkeypatch, flags, native):
     monkeypatch.setattr(environment, "_cpu_line", lambda name: {"flags": flags}[name])
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.delenv("TF_ENABLE_ONEDNN_OPTS", raising=False)
     assert environment.has_native_bfloat16() is native
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+    assert not environment.has_native_bfloat16()
 
 
 @pytest.mark.parametrize(("capability", "native"), [((8, 0), True), ((7, 5), False), (None, False)])

@@ -57,7 +57,7 @@ def seconds_per_step(options: list[str]) -> float:
     known = json.loads(file.read_text()) if file.exists() else {}
     named = " ".join(options)
     if named not in known:
-        quiet = ["--experiment", "timing", "--sample-every", "100000", "--log-every", "1000"]
+        quiet = ["--precision", "float32", "--experiment", "timing", "--sample-every", "100000", "--log-every", "1000"]
         short, long = (cpu_seconds("kgan.train", *options, *quiet, "--steps", str(n)) for n in (SHORT, LONG))
         known[named] = (long - short) / (LONG - SHORT)
         file.write_text(json.dumps(known, indent=2) + "\n")

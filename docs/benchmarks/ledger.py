@@ -21,7 +21,7 @@ from kgan.protocol import Value
 from kgan.settings import Settings
 
 FOLDER = pathlib.Path(__file__).parents[1]
-QUIET = {"variant", "data", "seed", "precision", "jit", "tracking_uri", "experiment", "image_size", "load_size"}
+QUIET = {"variant", "data", "seed", "jit", "tracking_uri", "experiment", "image_size", "load_size"}
 QUIET |= {"sample_every", "log_every", "checkpoint_every", "keep", "on_nonfinite", "skip_bad", "flip"}
 HEAD = "| variant | data | metric | paper | ours, best | ours, last | protocol | command | minutes |"
 

@@ -91,7 +91,9 @@ class ACGAN(Conditional, Variant):
             d_loss = source_loss + class_loss
         d_norm = self.minimize("discriminator", d_tape, d_loss)
 
-        with g_tape:  # maximises L_C - L_S, on the same pictures, judged by the discriminator that has just moved
+        # Maximises L_C - L_S, the second by the non-saturating loss, on the same pictures, judged by the discriminator
+        # that has just moved.
+        with g_tape:
             logits, said = self._judge("fake again", fake)
             g_loss = losses.generator_non_saturating(logits) + losses.classes(said, asked)
         g_norm = self.minimize("generator", g_tape, g_loss)

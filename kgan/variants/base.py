@@ -4,6 +4,7 @@ A variant is a `keras.Model` that writes its own `train_step`, tapes included. N
 it trains.
 """
 
+import contextlib
 import dataclasses
 import inspect
 from collections.abc import Iterator
@@ -37,6 +38,17 @@ class Player:
         """The trainable variables of its networks, in their order, each once."""
         found = {id(v): v for network in self.networks for v in network.trainable_variables}
         return list(found.values())
+
+
+@contextlib.contextmanager
+def dtype_policy(name: str) -> Iterator[None]:
+    """Networks that are made meanwhile have this policy; Keras' own for all others stays what it was."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(name)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
 class Variant(keras.Model):
@@ -178,11 +190,14 @@ class Variant(keras.Model):
 
     def get_config(self) -> dict:
         arguments = [name for name in inspect.signature(type(self).__init__).parameters if name != "self"]
-        return {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in arguments}
+        config = {name: keras.saving.serialize_keras_object(getattr(self, name)) for name in arguments}
+        return {**config, "dtype": self.dtype_policy.name}
 
     @classmethod
     def from_config(cls, config: dict, custom_objects=None):
-        return cls(**{name: keras.saving.deserialize_keras_object(value) for name, value in config.items()})
+        arguments = {name: keras.saving.deserialize_keras_object(value) for name, value in config.items()}
+        with dtype_policy(arguments.pop("dtype")):
+            return cls(**arguments)
 
     def get_compile_config(self) -> dict:
         optimizers = self.optimizers if self.compiled else {}

@@ -19,10 +19,10 @@ class CGAN(Conditional, Variant):
     """Conditional generative adversarial nets, https://arxiv.org/abs/1411.1784, equation 2.
 
     Defaults are the MNIST experiment of section 4.1: batches of 100, maxout discriminator with dropout of 0.5, SGD
-    whose learning rate falls and whose momentum grows. Two things differ. The paper's latents are uniform in the unit
-    hypercube; here they have mean 0 and variance 1 as in the 2014 GAN, which is another start of the first layer. And
-    the paper has dropout in the generator too (`generator_dropout` of 0.5): the masks then take the place of the
-    latents, and without masks all pictures of a class are the same.
+    whose learning rate falls and whose momentum grows. Three things differ. The paper's latents are uniform in the
+    unit hypercube; here they have mean 0 and variance 1 as in the 2014 GAN, which is another start of the first layer.
+    And the paper has dropout in the generator too (`generator_dropout` of 0.5): the masks then take the place of the
+    latents, and without masks all pictures of a class are the same. The generator learns by the non-saturating loss.
 
     Args:
         image_shape: (height, width, channels) of the images.

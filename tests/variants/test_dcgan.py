@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kgan.errors import InputError
+from kgan.variants.base import dtype_policy
 from kgan.variants.dcgan import DCGAN
 
 SHAPE = (8, 8, 1)
@@ -112,3 +113,12 @@ def test_refuses_what_is_not_square():
 def test_unknown_orders_have_near_misses():
     with pytest.raises(InputError, match="Did you mean 'simultaneous'"):
         DCGAN(SHAPE, update="simultanous")
+
+
+def test_a_saved_model_keeps_its_precision(tmp_path):
+    with dtype_policy("mixed_bfloat16"):
+        model = DCGAN((8, 8, 1), width=4)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    assert again.generator.layers[1].compute_dtype == "bfloat16" and keras.config.dtype_policy().name == "float32"
+    np.testing.assert_array_equal(again.generate(2), model.generate(2))
