@@ -81,7 +81,7 @@ class Variant(keras.Model):
     epochs: ClassVar[int] = 0
     load_scale: ClassVar[float] = 1.0
     flip: ClassVar[bool] = False
-    small: ClassVar[dict[str, int | float]]
+    small: ClassVar[dict[str, int | float | str]]
     players: tuple[Player, ...]
 
     def __init__(self, image_shape: tuple[int, int, int], seed: int = 0, name: str | None = None):
