@@ -3,6 +3,7 @@
 import math
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 
@@ -60,6 +61,35 @@ SCHEDULES = {
 
 
 @keras.saving.register_keras_serializable("kgan")
+class Adam(keras.optimizers.Adam):
+    """Keras' Adam (Kingma & Ba 2015, section 2 with the faster order of its last paragraph), its update as one kernel.
+
+    Keras composes the update of a dozen operations, each of which reads and writes all weights; on a CPU that takes
+    longer than some networks' gradients. What it keeps, and its arguments, are those of `keras.optimizers.Adam`.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        if self.amsgrad:
+            return super().update_step(gradient, variable, learning_rate)
+        index, step = self._get_variable_index(variable), tf.cast(self.iterations + 1, variable.dtype)
+        beta_1, beta_2, epsilon, rate = (
+            tf.cast(number, variable.dtype) for number in (self.beta_1, self.beta_2, self.epsilon, learning_rate)
+        )
+        tf.raw_ops.ResourceApplyAdam(
+            var=_handle(variable),
+            m=_handle(self._momentums[index]),
+            v=_handle(self._velocities[index]),
+            beta1_power=tf.pow(beta_1, step),
+            beta2_power=tf.pow(beta_2, step),
+            lr=rate,
+            beta1=beta_1,
+            beta2=beta_2,
+            epsilon=epsilon,
+            grad=tf.cast(gradient, variable.dtype),
+        )
+
+
+@keras.saving.register_keras_serializable("kgan")
 class SGD(keras.optimizers.SGD):
     """Gradient descent whose momentum grows linearly from `momentum` to `final_momentum` over `momentum_steps`.
 
@@ -86,10 +116,19 @@ class SGD(keras.optimizers.SGD):
                 self.momentums = self.add_optimizer_variables(variables, "momentum")
 
     def update_step(self, gradient, variable, learning_rate):
-        velocity = self.momentums[self._get_variable_index(variable)]
-        self.assign(velocity, velocity * self.current_momentum() - gradient * learning_rate)
-        self.assign_add(variable, velocity)
+        tf.raw_ops.ResourceApplyKerasMomentum(  # one kernel, as for Adam
+            var=_handle(variable),
+            accum=_handle(self.momentums[self._get_variable_index(variable)]),
+            lr=tf.cast(learning_rate, variable.dtype),
+            momentum=tf.cast(self.current_momentum(), variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+        )
 
     def get_config(self) -> dict:
         schedule = {"final_momentum": self.final_momentum, "momentum_steps": self.momentum_steps}
         return {**super().get_config(), **schedule}
+
+
+def _handle(variable: keras.Variable | tf.Variable) -> tf.Tensor:
+    """What a TensorFlow kernel changes a variable by."""
+    return (variable.value if isinstance(variable, keras.Variable) else variable).handle

@@ -2,6 +2,8 @@
 
 from tensorflow.python.eager import context
 
+_UPDATES = {"ResourceApplyAdam": 3, "ResourceApplyKerasMomentum": 2}  # how many of their inputs are variables
+
 
 def unordered_updates(function, *arguments) -> list[tuple[str, str]]:
     """Pairs of operations on one variable, one of them a write, of which either may run first."""
@@ -18,8 +20,10 @@ def _unordered(graph) -> list[tuple[str, str]]:
     earlier = _earlier(graph)
     on_variable = {}
     for node in graph.node:
-        if node.op == "ReadVariableOp" or node.op.startswith("Assign"):
-            on_variable.setdefault(node.input[0], []).append(node)
+        count = 1 if node.op == "ReadVariableOp" or node.op.startswith("Assign") else _UPDATES.get(node.op, 0)
+        assert count or not node.op.startswith("ResourceApply"), node.op
+        for variable in node.input[:count]:
+            on_variable.setdefault(variable, []).append(node)
     return [
         (one.name, other.name)
         for nodes in on_variable.values()

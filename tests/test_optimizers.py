@@ -1,8 +1,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
-from kgan.optimizers import SGD, ExponentialDecay, scheduled
+from kgan.optimizers import SGD, Adam, ExponentialDecay, scheduled
 
 
 def test_decay_has_a_floor():
@@ -31,6 +32,32 @@ def test_momentum_may_start_at_zero():
     for expected in (-1.0, -2.5):
         optimizer.apply([np.ones(1, "float32")], [w])
         np.testing.assert_allclose(np.asarray(w), [expected])
+
+
+@pytest.mark.parametrize("options", [{}, {"amsgrad": True}, {"weight_decay": 0.1, "clipnorm": 0.5}])
+def test_adam_is_keras_adam(options):
+    schedule = keras.optimizers.schedules.CosineDecay(0.1, 5)
+    pairs = [
+        (kind(schedule, 0.5, 0.9, name="adam", **options), keras.Variable(np.ones((3, 2)), name="w"))
+        for kind in (Adam, keras.optimizers.Adam)
+    ]
+    for step in range(5):
+        for optimizer, variable in pairs:
+            optimizer.apply([np.random.default_rng(step).normal(size=(3, 2)).astype("float32")], [variable])
+        (ours, w), (theirs, expected) = pairs
+        for one, other in zip([w, *ours.variables], [expected, *theirs.variables], strict=True):
+            np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+    assert [v.path for v in ours.variables] == [v.path for v in theirs.variables]  # as old checkpoints name them
+
+
+def test_adam_under_xla():
+    def moved(jit_compile):
+        optimizer, variable = Adam(0.1), keras.Variable([1.0, 2.0])
+        optimizer.build([variable])
+        tf.function(lambda: optimizer.apply([tf.constant([0.3, -4.0])], [variable]), jit_compile=jit_compile)()
+        return np.asarray(variable)
+
+    np.testing.assert_allclose(moved(True), moved(False), rtol=1e-6)
 
 
 def test_survives_serialisation():

@@ -9,6 +9,7 @@ from kgan import losses
 from kgan.conditional import Conditional
 from kgan.errors import InputError, require_positive, require_share
 from kgan.networks import acgan
+from kgan.optimizers import Adam
 from kgan.priors import Normal
 from kgan.variants.base import Player, Variant
 
@@ -74,7 +75,7 @@ class ACGAN(Conditional, Variant):
         self.built = True
 
     def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
-        return {player.name: keras.optimizers.Adam(self.learning_rate, beta_1=self.beta_1) for player in self.players}
+        return {player.name: Adam(self.learning_rate, beta_1=self.beta_1) for player in self.players}
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         ((real, labels),) = self.rounds(data, 1)

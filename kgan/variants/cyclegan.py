@@ -9,7 +9,7 @@ from kgan import losses
 from kgan.errors import require_at_least, require_choice, require_positive, require_share
 from kgan.layers.image_pool import ImagePool
 from kgan.networks import cyclegan, patchgan
-from kgan.optimizers import LinearDecay
+from kgan.optimizers import Adam, LinearDecay
 from kgan.translation import Translation
 from kgan.variants.base import Player, Variant
 
@@ -130,7 +130,7 @@ class CycleGAN(Translation, Variant):
 
     def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
         schedule = LinearDecay(self.learning_rate, self.total_steps // 2, self.total_steps)
-        return {player.name: keras.optimizers.Adam(schedule, beta_1=self.beta_1) for player in self.players}
+        return {player.name: Adam(schedule, beta_1=self.beta_1) for player in self.players}
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         a, b = self.domains(data)

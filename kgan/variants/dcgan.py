@@ -10,6 +10,7 @@ from kgan.errors import InputError, require_at_least, require_choice, require_po
 from kgan.latent import Latent
 from kgan.networks import dcgan
 from kgan.noise import instance_noise
+from kgan.optimizers import Adam
 from kgan.priors import Uniform
 from kgan.variants.base import Player, Variant
 
@@ -87,7 +88,7 @@ class DCGAN(Latent, Variant):
         self.built = True
 
     def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
-        return {player.name: keras.optimizers.Adam(self.learning_rate, beta_1=self.beta_1) for player in self.players}
+        return {player.name: Adam(self.learning_rate, beta_1=self.beta_1) for player in self.players}
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         (real,) = self.rounds(data, 1)

@@ -10,6 +10,7 @@ from kgan import losses
 from kgan.errors import require_at_least, require_choice, require_positive, require_share
 from kgan.layers.batch_norm import BatchNorm
 from kgan.networks import patchgan, unet
+from kgan.optimizers import Adam
 from kgan.translation import Translation
 from kgan.variants.base import Player, Variant
 
@@ -106,7 +107,7 @@ class Pix2Pix(Translation, Variant):
         return 8 * self.width  # measured: 5
 
     def default_optimizers(self) -> dict[str, keras.optimizers.Optimizer]:
-        return {p.name: keras.optimizers.Adam(self.learning_rate, beta_1=self.beta_1) for p in self.players}
+        return {p.name: Adam(self.learning_rate, beta_1=self.beta_1) for p in self.players}
 
     def train_step(self, data) -> dict[str, tf.Tensor]:
         x, y = self._source_and_target(*self.domains(data))

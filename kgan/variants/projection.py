@@ -10,7 +10,7 @@ from kgan.conditional import Conditional
 from kgan.errors import InputError, require_choice, require_positive, require_share
 from kgan.layers import spectral_normalization
 from kgan.networks import resnet
-from kgan.optimizers import SCHEDULES, scheduled
+from kgan.optimizers import SCHEDULES, Adam, scheduled
 from kgan.priors import Normal
 from kgan.variants.base import Player, Variant
 
@@ -111,8 +111,8 @@ class Projection(Conditional, Variant):
         discriminator_rate = scheduled(self.schedule, self.discriminator_learning_rate, discriminator_updates)
         generator_rate = scheduled(self.schedule, self.generator_learning_rate, self.total_steps)
         return {
-            "discriminator": keras.optimizers.Adam(discriminator_rate, self.beta_1, self.beta_2),
-            "generator": keras.optimizers.Adam(generator_rate, self.beta_1, self.beta_2),
+            "discriminator": Adam(discriminator_rate, self.beta_1, self.beta_2),
+            "generator": Adam(generator_rate, self.beta_1, self.beta_2),
         }
 
     def train_step(self, data) -> dict[str, tf.Tensor]:

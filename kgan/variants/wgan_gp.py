@@ -9,7 +9,7 @@ from kgan import losses, penalties
 from kgan.errors import InputError, require_choice, require_positive, require_share
 from kgan.latent import Latent
 from kgan.networks import dcgan, resnet
-from kgan.optimizers import SCHEDULES, scheduled
+from kgan.optimizers import SCHEDULES, Adam, scheduled
 from kgan.priors import Normal
 from kgan.variants.base import Player, Variant
 
@@ -110,8 +110,8 @@ class WGANGP(Latent, Variant):
         critic_rate = scheduled(self.schedule, self.critic_learning_rate, self.total_steps * self.n_critic)
         generator_rate = scheduled(self.schedule, self.generator_learning_rate, self.total_steps)
         return {
-            "critic": keras.optimizers.Adam(critic_rate, self.beta_1, self.beta_2),
-            "generator": keras.optimizers.Adam(generator_rate, self.beta_1, self.beta_2),
+            "critic": Adam(critic_rate, self.beta_1, self.beta_2),
+            "generator": Adam(generator_rate, self.beta_1, self.beta_2),
         }
 
     def train_step(self, data) -> dict[str, tf.Tensor]:

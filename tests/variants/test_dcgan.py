@@ -92,7 +92,7 @@ def test_adam_of_section_4():
     model = DCGAN(SHAPE, width=2)
     model.compile()
     for optimizer in model.optimizers.values():
-        assert type(optimizer) is keras.optimizers.Adam
+        assert isinstance(optimizer, keras.optimizers.Adam)
         np.testing.assert_allclose([optimizer.learning_rate, optimizer.beta_1], [0.0002, 0.5], rtol=1e-6)
     assert np.abs(model.sample_prior("latents", 1000)).max() <= 1
 
