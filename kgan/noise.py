@@ -61,8 +61,14 @@ class Noise:
     def bernoulli(
         self, stream: str, step: tf.Tensor | int, shape: Sequence[int], p: float, first_row: tf.Tensor | int = 0
     ) -> tf.Tensor:
-        """Draws booleans that are True with probability `p` in [0, 1); other arguments as for `uniform`."""
-        return self._bits(stream, step, shape, first_row) < round(p * 2**32) - 2**31
+        """Draws booleans that are True with probability `p` in [0, 1), to 2**-16; other arguments as for `uniform`.
+
+        Each takes half of 32 random bits, as drawing them is what a mask costs.
+        """
+        *lead, last = shape if len(shape) > 1 else [*shape, 1]
+        bits = self._bits(stream, step, [*lead, -(-last // 2)], first_row)
+        halves = tf.reshape(tf.bitcast(bits, tf.int16), [*lead, -(-last // 2) * 2])
+        return tf.reshape(halves[..., :last], shape) < min(round(p * 2**16), 2**16 - 1) - 2**15
 
     def normal(
         self, stream: str, step: tf.Tensor | int, shape: Sequence[int], first_row: tf.Tensor | int = 0

@@ -37,7 +37,18 @@ def test_numbers_are_philox_of_key_step_and_row():
         ]
         signed = [bits - 2**32 * (bits >= 2**31) for block in blocks for bits in block][:6]
         assert drawn[row].tolist() == [(bits >> 8) / 2**24 + 0.5 for bits in signed]
-        assert kept[row].tolist() == [bits < 0.3 * 2**32 - 2**31 for bits in signed]
+        words = philox4x32([first_row + row, 0, step, 0], [key % 2**32, key >> 32])[:3]  # two of a row's six in each
+        halves = [half - 2**16 * (half >= 2**15) for word in words for half in (word % 2**16, word >> 16)]
+        assert kept[row].tolist() == [half < round(0.3 * 2**16) - 2**15 for half in halves]
+
+
+@pytest.mark.parametrize("shape", [(20_000,), (4, 5000), (4, 1000, 5)])
+@pytest.mark.parametrize("p", [0.0, 0.2, 0.5, 1 - 1e-9])
+def test_booleans_are_true_as_often_as_asked(shape, p):
+    kept = Noise(3).bernoulli("z", 0, shape, p)
+    assert kept.shape == shape
+    share = np.mean(kept)
+    assert abs(share - p) <= 4 * np.sqrt(p * (1 - p) / 20_000) + 2**-16
 
 
 def test_same_numbers_under_xla():
