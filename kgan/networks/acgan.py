@@ -9,6 +9,7 @@ from keras import layers
 
 from kgan.layers.batch_norm import BatchNorm
 from kgan.layers.dropout import Dropout
+from kgan.layers.image_convolution import ToImage
 from kgan.networks.dcgan import sides
 
 _DROPOUT = 0.5
@@ -40,7 +41,7 @@ def generator(image_shape: tuple[int, int, int], classes: int, latent_dim: int, 
         x = _grow(x, max(1, width // 2**i), side)
         x = BatchNorm(name=f"norm_{side}")(x)
         x = layers.ReLU(name=f"relu_{side}")(x)
-    x = _grow(x, image_shape[-1], lengths[0], use_bias=True)
+    x = _grow(x, image_shape[-1], lengths[0], ToImage)
     images = layers.Activation("tanh", dtype="float32", name="images")(x)
     return keras.Model([latents, labels], images, name="generator")
 
@@ -71,11 +72,10 @@ def discriminator(image_shape: tuple[int, int, int], classes: int, width: int = 
     return keras.Model(images, outputs, name="discriminator")
 
 
-def _grow(x, channels: int, side: int, use_bias: bool = False):
-    """Twice the side, or one less."""
-    x = layers.Conv2DTranspose(
-        channels, 5, 2, "same", use_bias=use_bias, kernel_initializer=_normal(), name=f"up_{side}"
-    )(x)
+def _grow(x, channels: int, side: int, layer: type = layers.Conv2DTranspose):
+    """Twice the side, or one less. A norm that follows would take a bias away."""
+    use_bias = layer is ToImage
+    x = layer(channels, 5, 2, "same", use_bias=use_bias, kernel_initializer=_normal(), name=f"up_{side}")(x)
     over = x.shape[1] - side
     return layers.Cropping2D(((0, over), (0, over)), name=f"crop_{side}")(x) if over else x
 

@@ -8,6 +8,7 @@ import keras
 from keras import layers
 
 from kgan.layers.batch_norm import BatchNorm
+from kgan.layers.image_convolution import FromImage, ToImage
 
 _SMALLEST = 7  # 28 px images start from 7 x 7, 64 px ones from the paper's 4 x 4
 _KERNEL = 5
@@ -45,7 +46,7 @@ def generator(image_shape: tuple[int, int, int], latent_dim: int = 100, width: i
         x = _batch_norm(f"norm_{before}")(x)
         x = layers.ReLU(name=f"relu_{before}")(x)
         last = side == lengths[0]
-        x = layers.Conv2DTranspose(
+        x = (ToImage if last else layers.Conv2DTranspose)(
             image_shape[-1] if last else channels // 2 ** (i + 1),
             _KERNEL,
             strides=2,
@@ -77,7 +78,7 @@ def discriminator(
     x = images
     for i, side in enumerate(sides(image_shape[0])[1:]):
         first = i == 0
-        x = layers.Conv2D(
+        x = (FromImage if first else layers.Conv2D)(
             width * 2**i,
             _KERNEL,
             strides=2,

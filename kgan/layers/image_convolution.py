@@ -1,0 +1,86 @@
+"""The strided convolutions next to an image, whose few channels leave a CPU's kernels mostly idle.
+
+What is slow is the transposed convolution to an image, as a generator's last layer and as the gradient for the
+pictures in a discriminator's first. Its outputs at even and at odd rows and columns are four ordinary convolutions of
+the same map, each with every other row and column of the kernel (Shi et al. 2016, "Is the deconvolution layer the same
+as a convolutional layer?"): one convolution to four times the channels, then depth to space. Weights, their names and
+results are those of Keras' layers.
+"""
+
+import keras
+import tensorflow as tf
+
+_STRIDE = 2
+_KERNELS = (4, 5)  # sides for which "same" pads one row and one column before an image of even sides
+
+
+@keras.saving.register_keras_serializable("kgan")
+class FromImage(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` of an image of even sides, of stride 2, with "same" padding and a kernel of 4 or 5."""
+
+    def convolution_op(self, inputs, kernel):
+        _check(self)
+        return _down(inputs, tf.convert_to_tensor(kernel))
+
+
+@keras.saving.register_keras_serializable("kgan")
+class ToImage(keras.layers.Conv2DTranspose):
+    """`keras.layers.Conv2DTranspose` to an image, of stride 2, with "same" padding and a kernel of 4 or 5."""
+
+    def call(self, inputs):
+        _check(self)
+        outputs = _up(inputs, tf.convert_to_tensor(self.kernel))
+        return self.activation(outputs if self.bias is None else outputs + self.bias)
+
+
+def _check(layer: keras.layers.Layer) -> None:
+    kernel, stride = set(layer.kernel_size), set(layer.strides)
+    if not (kernel <= set(_KERNELS) and stride == {_STRIDE} and layer.padding == "same"):
+        found = f"kernel {layer.kernel_size}, strides {layer.strides}, padding {layer.padding!r}"
+        raise ValueError(f"{layer.name}: got {found}, expected a kernel of 4 or 5, strides 2 and padding 'same'")
+
+
+# Each is the other's gradient for its first argument, so that both can be differentiated any number of times.
+
+
+@tf.custom_gradient
+def _down(x: tf.Tensor, kernel: tf.Tensor):
+    """Convolution `[n, 2h, 2w, few]` -> `[n, h, w, many]` with `[side, side, few, many]`."""
+
+    def gradient(upstream):
+        return _up(upstream, kernel), _kernel_gradient(x, kernel, upstream)
+
+    return tf.nn.conv2d(x, kernel, _STRIDE, "SAME"), gradient
+
+
+@tf.custom_gradient
+def _up(x: tf.Tensor, kernel: tf.Tensor):
+    """Its transpose, `[n, h, w, many]` -> `[n, 2h, 2w, few]`."""
+
+    def gradient(upstream):
+        return _down(upstream, kernel), _kernel_gradient(upstream, kernel, x)
+
+    return tf.nn.depth_to_space(tf.nn.conv2d(x, _phases(kernel), 1, "SAME"), _STRIDE), gradient
+
+
+def _kernel_gradient(image: tf.Tensor, kernel: tf.Tensor, features: tf.Tensor) -> tf.Tensor:
+    return tf.raw_ops.Conv2DBackpropFilter(
+        input=image,
+        filter_sizes=tf.shape(kernel),
+        out_backprop=features,
+        strides=[1, _STRIDE, _STRIDE, 1],
+        padding="SAME",
+    )
+
+
+def _phases(kernel: tf.Tensor) -> tf.Tensor:
+    """`[side, side, few, many]` -> `[3, 3, many, 4 few]`.
+
+    Pixel 2i + p of an image takes from feature i + d, d in (-1, 0, 1), the kernel's row p + 1 - 2d: row p + 2 (1 - d)
+    of one that has a row of zeros before it and as many after it as make six. Columns likewise.
+    """
+    side, _, few, many = kernel.shape
+    padding = [1, 5 - side]
+    six = tf.pad(kernel, [padding, padding, [0, 0], [0, 0]])
+    split = tf.reverse(tf.reshape(six, [3, _STRIDE, 3, _STRIDE, few, many]), [0, 2])
+    return tf.reshape(tf.transpose(split, [0, 2, 5, 1, 3, 4]), [3, 3, many, _STRIDE**2 * few])
