@@ -41,6 +41,7 @@ def judge(model: Pix2Pix, x, y) -> tf.Tensor:
 def test_the_losses_are_those_of_the_paper(direction):
     """Section 2.3: D's, halved, by the networks as they were; then G's (eq. 4) by the discriminator that has moved."""
     model = make(direction=direction)
+    model.optimizers["discriminator"].learning_rate = 1.0  # far enough for the loss to tell whether it has moved
     a, b = floats()
     x, y = (a, b) if direction == "a-to-b" else (b, a)
     fake = paint(model, x).numpy()
@@ -50,7 +51,7 @@ def test_the_losses_are_those_of_the_paper(direction):
     assert logs["discriminator_loss"] == pytest.approx(expected, rel=1e-5)
     moved = judge(model, x, fake).numpy().astype("float64")
     assert logs["generator_loss"] == pytest.approx(np.log1p(np.exp(-moved)).mean(), rel=1e-5)
-    assert logs["generator_loss"] != pytest.approx(np.log1p(np.exp(-fake_logits)).mean(), rel=1e-5)
+    assert logs["generator_loss"] != pytest.approx(np.log1p(np.exp(-fake_logits)).mean(), rel=1e-3)
     assert logs["l1_loss"] == pytest.approx(np.abs(y - fake).mean(), rel=1e-5)
 
 
