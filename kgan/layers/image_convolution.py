@@ -1,10 +1,9 @@
-"""The strided convolutions next to an image, whose few channels leave a CPU's kernels mostly idle.
+"""Convolutions next to an image, whose few channels leave a CPU's kernels mostly idle.
 
-What is slow is the transposed convolution to an image, as a generator's last layer and as the gradient for the
-pictures in a discriminator's first. Its outputs at even and at odd rows and columns are four ordinary convolutions of
-the same map, each with every other row and column of the kernel (Shi et al. 2016, "Is the deconvolution layer the same
-as a convolutional layer?"): one convolution to four times the channels, then depth to space. Weights, their names and
-results are those of Keras' layers.
+What is slow is the convolution to an image: a generator's last layer, and where that is transposed also the gradient
+for the pictures in a discriminator's first. Its outputs at even and at odd rows and columns are four convolutions of
+the same map (Shi et al. 2016, "Is the deconvolution layer the same as a convolutional layer?"): one convolution to
+four times the channels, then depth to space. Weights, their names and results are those of Keras' layers.
 """
 
 import keras
@@ -31,6 +30,20 @@ class ToImage(keras.layers.Conv2DTranspose):
         _check(self)
         outputs = _up(inputs, tf.convert_to_tensor(self.kernel))
         return self.activation(outputs if self.bias is None else outputs + self.bias)
+
+
+@keras.saving.register_keras_serializable("kgan")
+class SmoothToImage(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` to an image of even sides, of stride 1, without padding ("valid")."""
+
+    def convolution_op(self, inputs, kernel):
+        if (set(self.strides), self.padding) != ({1}, "valid"):
+            found = f"strides {self.strides}, padding {self.padding!r}"
+            raise ValueError(f"{self.name}: got {found}, expected strides 1 and padding 'valid'")
+        shifts = [[shift, 1 - shift] for shift in range(_STRIDE)]
+        kernel = tf.convert_to_tensor(kernel)
+        kernels = [tf.pad(kernel, [rows, columns, [0, 0], [0, 0]]) for rows in shifts for columns in shifts]
+        return tf.nn.depth_to_space(tf.nn.conv2d(inputs, tf.concat(kernels, -1), _STRIDE, "VALID"), _STRIDE)
 
 
 def _check(layer: keras.layers.Layer) -> None:

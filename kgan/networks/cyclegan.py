@@ -3,6 +3,7 @@
 import keras
 from keras import layers
 
+from kgan.layers.image_convolution import SmoothToImage
 from kgan.layers.instance_norm import InstanceNorm
 from kgan.layers.reflection_padding import ReflectionPadding
 from kgan.layers.repeat import Repeat
@@ -36,7 +37,7 @@ def generator(channels: int, width: int = 64, blocks: int = 9, upsample: str = "
     for i in (2, 1):
         x = _relu(_grow(x, i * width, upsample, f"up_{i}"), f"up_{i}")
     x = ReflectionPadding(3, name="pad_out")(x)
-    x = layers.Conv2D(channels, 7, kernel_initializer=_normal(), name="out")(x)
+    x = SmoothToImage(channels, 7, kernel_initializer=_normal(), name="out")(x)
     return keras.Model(images, layers.Activation("tanh", dtype="float32", name="images_out")(x), name=name)
 
 
