@@ -80,9 +80,8 @@ class SpectralNormalization(keras.layers.Wrapper):
     def _times(self, kernel: tf.Tensor, v: tf.Tensor) -> tf.Tensor:
         """W v, `[output channels]`."""
         others = [axis for axis in range(kernel.shape.rank) if axis != self._axis]
-        return tf.tensordot(
-            v, kernel, [list(range(v.shape.rank)), others]
-        )  # in this order the kernel is not transposed
+        # v first: tensordot would transpose the kernel to have them last.
+        return tf.tensordot(v, kernel, [list(range(v.shape.rank)), others])
 
     def compute_output_spec(self, inputs):
         return self.layer.compute_output_spec(inputs)

@@ -70,7 +70,10 @@ def _sides(image_shape: tuple[int, int, int]) -> list[tuple[int, int]]:
 
 def _grow(x, channels: int, side: tuple[int, int], name: str):
     """Twice the sides, or one less."""
-    x = layers.Conv2DTranspose(channels, 4, 2, "same", use_bias=False, kernel_initializer=_normal(), name=name)(x)
+    less = {"output_padding": 1} if all(length % 2 for length in side) else {}  # Keras' name for one row less
+    x = layers.Conv2DTranspose(
+        channels, 4, 2, "same", **less, use_bias=False, kernel_initializer=_normal(), name=name
+    )(x)
     if side != x.shape[1:3]:
         cuts = tuple((0, doubled - wanted) for doubled, wanted in zip(x.shape[1:3], side, strict=True))
         x = layers.Cropping2D(cuts, name=f"{name}_crop")(x)
