@@ -10,6 +10,7 @@ import dataclasses
 import io
 import math
 import pathlib
+import re
 import resource
 import statistics
 import sys
@@ -33,7 +34,8 @@ _WARM_UP = 3  # steps or calls
 _SERVED = 64  # images of a call ...
 _PICTURES = 8  # ... where they are translated
 _LISTED = 5  # kinds of operations
-_ONEDNN = "_MklNative"  # begins the names of operations that oneDNN does
+_OPTIMIZED = ("_Mkl", "_Fused")  # begin the names that TensorFlow's optimizer gives operations, oneDNN's first
+_OPTIMIZED_PREFIX = "^_(MklNative|Mkl)?"
 _MATRIX = 2048  # side of the matrices whose product is the machine's measured limit
 
 
@@ -192,9 +194,9 @@ def _operations(model: Variant, batches: tf.data.Dataset) -> dict[str, float]:
     for plane in space.planes:
         for event in (event for line in plane.lines for event in line.events):
             _, _, kind = plane.event_metadata[event.metadata_id].name.rpartition(":")
-            kind = kind.removeprefix(_ONEDNN)
-            if hasattr(tf.raw_ops, kind) and not kind.endswith(("Dataset", "IteratorGetNext")):  # these wait
-                times[kind] += event.duration_ps
+            is_operation = hasattr(tf.raw_ops, kind) or kind.startswith(_OPTIMIZED)
+            if is_operation and not kind.endswith(("Dataset", "IteratorGetNext")):  # these wait
+                times[re.sub(_OPTIMIZED_PREFIX, "", kind)] += event.duration_ps
     return {kind: time / times.total() for kind, time in times.most_common(_LISTED)}
 
 

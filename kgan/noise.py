@@ -63,12 +63,15 @@ class Noise:
     ) -> tf.Tensor:
         """Draws booleans that are True with probability `p` in [0, 1), to 2**-16; other arguments as for `uniform`.
 
-        Each takes half of 32 random bits, as drawing them is what a mask costs.
+        Each takes half of 32 random bits, as drawing them is what a mask costs: the lower halves are for the first
+        half of the last axis.
         """
         *lead, last = shape if len(shape) > 1 else [*shape, 1]
         bits = self._bits(stream, step, [*lead, -(-last // 2)], first_row)
-        halves = tf.reshape(tf.bitcast(bits, tf.int16), [*lead, -(-last // 2) * 2])
-        return tf.reshape(halves[..., :last], shape) < min(round(p * 2**16), 2**16 - 1) - 2**15
+        # As int32, with the half that counts above: comparing int16 takes TensorFlow as long as drawing them.
+        threshold = (min(round(p * 2**16), 2**16 - 1) - 2**15) * 2**16
+        both = tf.concat([tf.bitwise.left_shift(bits, 16) < threshold, bits < threshold], -1)
+        return both if isinstance(last, int) and last % 2 == 0 else tf.reshape(both[..., :last], shape)
 
     def normal(
         self, stream: str, step: tf.Tensor | int, shape: Sequence[int], first_row: tf.Tensor | int = 0

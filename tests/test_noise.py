@@ -38,7 +38,8 @@ def test_numbers_are_philox_of_key_step_and_row():
         signed = [bits - 2**32 * (bits >= 2**31) for block in blocks for bits in block][:6]
         assert drawn[row].tolist() == [(bits >> 8) / 2**24 + 0.5 for bits in signed]
         words = philox4x32([first_row + row, 0, step, 0], [key % 2**32, key >> 32])[:3]  # two of a row's six in each
-        halves = [half - 2**16 * (half >= 2**15) for word in words for half in (word % 2**16, word >> 16)]
+        halves = [word % 2**16 for word in words] + [word >> 16 for word in words]
+        halves = [half - 2**16 * (half >= 2**15) for half in halves]
         assert kept[row].tolist() == [half < round(0.3 * 2**16) - 2**15 for half in halves]
 
 
