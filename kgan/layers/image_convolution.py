@@ -26,9 +26,11 @@ class FromImage(keras.layers.Conv2D):
 class ToImage(keras.layers.Conv2DTranspose):
     """`keras.layers.Conv2DTranspose` to an image, of stride 2, with "same" padding and a kernel of 4 or 5."""
 
-    def call(self, inputs):
+    def call(self, inputs, training: bool = False):
         _check(self)
-        outputs = _up(inputs, tf.convert_to_tensor(self.kernel))
+        # An exported model that has gradients of its own warns whoever loads it; it is right without them, if slower.
+        transpose = _up if training else _by_phases
+        outputs = transpose(inputs, tf.convert_to_tensor(self.kernel))
         return self.activation(outputs if self.bias is None else outputs + self.bias)
 
 
@@ -73,7 +75,11 @@ def _up(x: tf.Tensor, kernel: tf.Tensor):
     def gradient(upstream):
         return _down(upstream, kernel), _kernel_gradient(upstream, kernel, x)
 
-    return tf.nn.depth_to_space(tf.nn.conv2d(x, _phases(kernel), 1, "SAME"), _STRIDE), gradient
+    return _by_phases(x, kernel), gradient
+
+
+def _by_phases(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+    return tf.nn.depth_to_space(tf.nn.conv2d(x, _phases(kernel), 1, "SAME"), _STRIDE)
 
 
 def _kernel_gradient(image: tf.Tensor, kernel: tf.Tensor, features: tf.Tensor) -> tf.Tensor:

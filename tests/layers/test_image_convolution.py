@@ -26,26 +26,27 @@ def make(kind: str, side: int, **options):
     return pair, tf.constant(np.random.default_rng(0).normal(size=shape))
 
 
-def differentiated(layer, x) -> list[np.ndarray]:
+def differentiated(layer, x, training: bool = False) -> list[np.ndarray]:
     """Outputs, gradients, and those of a gradient penalty (of the norm of the gradient for the inputs)."""
     with tf.GradientTape(persistent=True) as outer:
         outer.watch(x)
         with tf.GradientTape() as inner:
             inner.watch(x)
-            y = layer(x)
+            y = layer(x, training=training)
             loss = tf.reduce_sum(tf.sin(y))
         gradient = inner.gradient(loss, x)
         penalty = tf.reduce_sum(gradient**3)
     return [y, gradient, *outer.gradient(loss, layer.weights), *outer.gradient(penalty, [x, *layer.weights])]
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize(
     ("kind", "side"), [("from", 4), ("from", 5), ("to", 4), ("to", 5), ("smooth", 2), ("smooth", 6)]
 )
-def test_all_is_as_with_keras_layer(kind, side):
-    pair, x = make(kind, side)
-    for ours, theirs in zip(*(differentiated(layer, x) for layer in pair), strict=True):
-        np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9)
+def test_all_is_as_with_keras_layer(kind, side, training):
+    (ours, theirs), x = make(kind, side)
+    for one, other in zip(differentiated(ours, x, training), differentiated(theirs, x), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("kind", PAIRS)
@@ -57,7 +58,7 @@ def test_without_bias_and_with_activation(kind):
 @pytest.mark.parametrize("kind", PAIRS)
 def test_gives_the_same_with_xla(kind):
     (layer, _), x = make(kind, 4)
-    compiled = tf.function(lambda x: differentiated(layer, x), jit_compile=True)
+    compiled = tf.function(lambda x: differentiated(layer, x, training=True), jit_compile=True)
     for plain, xla in zip(differentiated(layer, x), compiled(x), strict=True):
         np.testing.assert_allclose(plain, xla, rtol=1e-9, atol=1e-9)
 
@@ -83,3 +84,11 @@ def test_what_it_cannot_compute_is_named(kind, options):
     options = {"kernel_size": 5, "name": "edge", **FITTING[kind], **options}
     with pytest.raises(ValueError, match=r"edge: got .*, expected .*strides"):
         own(filters, **options)(np.zeros(shape, "float32"))
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_only_a_training_has_gradients_of_its_own(training):
+    """Whoever loads an exported model that has them is warned."""
+    (layer, _), x = make("to", 5)
+    graph = tf.function(lambda x: layer(x, training=training)).get_concrete_function(x).graph.as_graph_def()
+    assert any("_gradient_op_type" in node.attr for node in graph.node) == training
