@@ -65,7 +65,7 @@ def _beside(peers: Peers) -> str:
     for variant, options in dict.fromkeys((p["variant"], p["options"]) for p in peers):
         ours = {kind: speed[variant, options, kind, "kgan"] for kind in (_DEFAULT, _BEST)}
         theirs = {kind: speed[variant, options, kind, "PyTorch"] for kind in (_DEFAULT, _BEST)}
-        pairs = [text for kind in ours for text in (f"{ours[kind]:.3g}", f"{theirs[kind]:.3g}")]
+        pairs = [text for kind in ours for text in (_short(ours[kind]), _short(theirs[kind]))]
         ratios = [f"{ours[kind] / theirs[kind]:.2f}" for kind in ours]
         across = f"{max(ours.values()) / theirs[_DEFAULT]:.2f}"
         rows.append([f"`{variant}` {options}".strip(), *pairs[:2], ratios[0], *pairs[2:], ratios[1], across])
