@@ -15,10 +15,15 @@ _KERNELS = (4, 5)  # sides for which "same" pads one row and one column before a
 
 @keras.saving.register_keras_serializable("kgan")
 class FromImage(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` of an image of even sides, of stride 2, with "same" padding and a kernel of 4 or 5."""
+    """`keras.layers.Conv2D` of an image of even sides, of stride 2, with "same" padding and a kernel of 4 or 5.
+
+    Raises:
+        ValueError: other options, or a side that is odd; as for the other layers of this module.
+    """
 
     def convolution_op(self, inputs, kernel):
         _check(self)
+        _check_even(self, inputs.shape[1:3])
         return _down(inputs, tf.convert_to_tensor(kernel))
 
 
@@ -42,6 +47,7 @@ class SmoothToImage(keras.layers.Conv2D):
         if (set(self.strides), self.padding) != ({1}, "valid"):
             found = f"strides {self.strides}, padding {self.padding!r}"
             raise ValueError(f"{self.name}: got {found}, expected strides 1 and padding 'valid'")
+        _check_even(self, self.compute_output_shape(inputs.shape)[1:3])
         shifts = [[shift, 1 - shift] for shift in range(_STRIDE)]
         kernel = tf.convert_to_tensor(kernel)
         kernels = [tf.pad(kernel, [rows, columns, [0, 0], [0, 0]]) for rows in shifts for columns in shifts]
@@ -53,6 +59,11 @@ def _check(layer: keras.layers.Layer) -> None:
     if not (kernel <= set(_KERNELS) and stride == {_STRIDE} and layer.padding == "same"):
         found = f"kernel {layer.kernel_size}, strides {layer.strides}, padding {layer.padding!r}"
         raise ValueError(f"{layer.name}: got {found}, expected a kernel of 4 or 5, strides 2 and padding 'same'")
+
+
+def _check_even(layer: keras.layers.Layer, sides: tuple[int | None, ...]) -> None:
+    if any(side is not None and side % 2 for side in sides):
+        raise ValueError(f"{layer.name}: got an image of the sides {tuple(sides)}, expected even ones")
 
 
 # Each is the other's gradient for its first argument, so that both can be differentiated any number of times.

@@ -86,6 +86,14 @@ def test_what_it_cannot_compute_is_named(kind, options):
         own(filters, **options)(np.zeros(shape, "float32"))
 
 
+@pytest.mark.parametrize("kind", ["from", "smooth"])
+def test_odd_sides_are_refused(kind):
+    own, _, (rows, height, width, channels), filters = PAIRS[kind]
+    layer = own(filters, 4, **FITTING[kind], name="edge")
+    with pytest.raises(ValueError, match=r"edge: got an image of the sides .*, expected even ones"):
+        layer(np.zeros((rows, height + 1, width, channels), "float32"))
+
+
 @pytest.mark.parametrize("training", [False, True])
 def test_only_a_training_has_gradients_of_its_own(training):
     """Whoever loads an exported model that has them is warned."""
