@@ -134,7 +134,7 @@ def resolve(settings: Settings, recipe: dict[str, object], data: Data) -> Config
     batch_size = defaults["batch_size"] if settings.batch_size is None else settings.batch_size
     defaults = {"steps": variant.steps or variant.epochs * -(-data.size // max(1, batch_size)), **defaults}
     gpu = bool(tf.config.list_physical_devices("GPU"))
-    # Over three seeds bfloat16 gives pictures as good (README, "Speed"); XLA makes steps on a CPU slower.
+    # docs/benchmarks.md: over three seeds bfloat16 gives pictures as good; on a CPU XLA is no gain for most systems.
     auto = {
         "precision": "mixed_bfloat16" if environment.has_native_bfloat16() else "float32",
         "jit": "on" if gpu else "off",
